@@ -1,0 +1,3 @@
+module trainingjob.dev/deploy/local/tools/pause
+
+go 1.26.0

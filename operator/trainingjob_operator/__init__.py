@@ -1,0 +1,1 @@
+"""The TrainingJob operator: a kopf shell around a pure core."""

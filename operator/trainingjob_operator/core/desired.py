@@ -1,0 +1,257 @@
+"""What a job wants in the cluster: its members, their pods and the chief's Service."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from trainingjob_operator.api import names
+from trainingjob_operator.api.contract import (
+    DOWNWARD_FIELDS,
+    RENDEZVOUS_PORT,
+    Assignment,
+    member_name,
+)
+from trainingjob_operator.api.v1alpha1 import NodePool, Program, TrainingJobSpec
+from trainingjob_operator.core.merge import merge
+from trainingjob_operator.core.node_pool import resolve
+from trainingjob_operator.core.observe import JobFact
+from trainingjob_operator.core.platform import Platform
+from trainingjob_operator.core.volumes import SOURCE_DIR, TOKEN_DIR, WORK_DIR, mounts_and_volumes
+
+#: The user id of the trainer image. Set on every pod, so that foreign images run under `restricted` too.
+USER_ID = 1000
+GRACE_SECONDS = 30
+LAUNCHER = ("python3", "-m", "trainingjob_launcher", "--")
+#: A dollar sign doubled, so that the kubelet does not take $(NAME) in a program's text for a variable.
+_ESCAPED = str.maketrans({"$": "$$"})
+
+
+def members(spec: TrainingJobSpec) -> Iterator[tuple[str, int]]:
+    """Yield (role, index) of every member, the chief first."""
+    yield names.ROLE_CHIEF, 0
+    for index in range(spec.workers.replicas):
+        yield names.ROLE_WORKER, index
+
+
+def build_pod(job: JobFact, role: str, index: int, incarnation: int, platform: Platform) -> dict[str, Any]:
+    """Return the pod of one member. The same arguments give the same pod."""
+    spec = _spec(job)
+    pool = resolve(spec.node_pool, platform.node_pools)
+    labels = {
+        names.LABEL_JOB: job.name,
+        names.LABEL_ROLE: role,
+        names.LABEL_INDEX: str(index),
+        names.LABEL_INCARNATION: str(incarnation),
+        names.LABEL_APP_NAME: names.APP_NAME,
+        names.LABEL_APP_INSTANCE: job.name,
+        names.LABEL_APP_COMPONENT: role,
+        names.LABEL_APP_MANAGED_BY: names.MANAGER,
+    }
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": names.pod_name(job.name, role, index, incarnation),
+            "namespace": job.namespace,
+            "labels": labels,
+            "ownerReferences": [owner_reference(job)],
+        },
+        "spec": _pod_spec(job, spec, pool, role, index, incarnation, platform),
+    }
+    template = spec.pod_template
+    if template is None:
+        return pod
+    metadata = template.metadata.model_dump(by_alias=True, exclude_none=True) if template.metadata else {}
+    return merge(pod, {"metadata": metadata, "spec": template.spec or {}})  # type: ignore[no-any-return]
+
+
+def build_service(job: JobFact, incarnation: int) -> dict[str, Any]:
+    """Return the headless Service that resolves to the chief's pod of this incarnation, ready or not.
+
+    It selects the chief alone: members find each other through the rendezvous, and a Service over all pods would
+    cost the controller-manager a write for each change of each pod.
+    """
+    selector = {
+        names.LABEL_JOB: job.name,
+        names.LABEL_ROLE: names.ROLE_CHIEF,
+        names.LABEL_INCARNATION: str(incarnation),
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {
+            "name": names.service_name(job.name),
+            "namespace": job.namespace,
+            "labels": {
+                names.LABEL_JOB: job.name,
+                names.LABEL_APP_NAME: names.APP_NAME,
+                names.LABEL_APP_INSTANCE: job.name,
+                names.LABEL_APP_MANAGED_BY: names.MANAGER,
+            },
+            "ownerReferences": [owner_reference(job)],
+        },
+        "spec": {
+            "clusterIP": "None",
+            "publishNotReadyAddresses": True,
+            "selector": selector,
+            "ports": [{"name": "rendezvous", "port": RENDEZVOUS_PORT}],
+        },
+    }
+
+
+def owner_reference(job: JobFact) -> dict[str, Any]:
+    """Return what makes the garbage collector remove a job's objects with it, with the operator up or down."""
+    return {
+        "apiVersion": names.API_VERSION,
+        "kind": names.KIND,
+        "name": job.name,
+        "uid": job.uid,
+        "controller": True,
+    }
+
+
+def _spec(job: JobFact) -> TrainingJobSpec:
+    if job.spec is None:
+        raise ValueError(f"{job.namespace}/{job.name} has no valid spec: nothing can be built from it")
+    return job.spec
+
+
+def _pod_spec(
+    job: JobFact, spec: TrainingJobSpec, pool: NodePool, role: str, index: int, incarnation: int, platform: Platform
+) -> dict[str, Any]:
+    mounts, volumes = mounts_and_volumes(job, spec, role, accelerated=pool.accelerator is not None)
+    out: dict[str, Any] = {
+        "restartPolicy": "Never",
+        "hostname": names.pod_name(job.name, role, index, 1),
+        "enableServiceLinks": False,
+        "automountServiceAccountToken": False,
+        "terminationGracePeriodSeconds": GRACE_SECONDS,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": USER_ID,
+            "runAsGroup": USER_ID,
+            "fsGroup": USER_ID,
+            "fsGroupChangePolicy": "OnRootMismatch",
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [_container(job, spec, pool, role, index, incarnation, platform, mounts)],
+        "volumes": volumes,
+    }
+    if spec.workers.replicas:
+        out["subdomain"] = names.service_name(job.name)
+    if spec.image_pull_secrets:
+        out["imagePullSecrets"] = [{"name": name} for name in spec.image_pull_secrets]
+    return out | _scheduling(job, pool)
+
+
+def _container(
+    job: JobFact,
+    spec: TrainingJobSpec,
+    pool: NodePool,
+    role: str,
+    index: int,
+    incarnation: int,
+    platform: Platform,
+    mounts: list[dict[str, Any]],
+) -> dict[str, Any]:
+    program = spec.program or Program()
+    default_image = platform.gpu_image if pool.accelerator is not None else platform.cpu_image
+    container: dict[str, Any] = {
+        "name": names.CONTAINER,
+        "image": spec.image or default_image,
+        "command": list(LAUNCHER),
+        "args": [*(program.command or ("python3", "main.py")), *(program.args or ())],
+        "env": _environment(job, spec, role, index, incarnation, platform),
+        "resources": _resources(spec, pool),
+        "volumeMounts": mounts,
+        # A launcher that can't even start leaves its last log lines where the status can show them.
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+    }
+    policy = spec.image_pull_policy or (platform.pull_policy if spec.image is None else None)
+    if policy:
+        container["imagePullPolicy"] = policy
+    if program.env_from:
+        container["envFrom"] = [dict(source) for source in program.env_from]
+    return container
+
+
+def _environment(
+    job: JobFact, spec: TrainingJobSpec, role: str, index: int, incarnation: int, platform: Platform
+) -> list[dict[str, Any]]:
+    program = spec.program or Program()
+    inline = program.source.inline if program.source else None
+    config_map = program.source.config_map if program.source else None
+    chief = role == names.ROLE_CHIEF
+    assignment = Assignment(
+        job=job.name,
+        namespace=job.namespace,
+        uid=job.uid,
+        role=role,
+        index=index,
+        incarnation=incarnation,
+        workers=spec.workers.replicas,
+        key=platform.job_key(job.uid),
+        # The short name: found by the first entry of the pod's search list, whatever the cluster's domain.
+        chief_host=names.service_name(job.name),
+        work_dir=program.working_dir or WORK_DIR,
+        source_dir=SOURCE_DIR if config_map else "",
+        files=inline.files if inline else {},
+        report_url=report_url(job, platform) if chief else "",
+        report_ca=platform.intake_ca if chief else "",
+        report_token_file=f"{TOKEN_DIR}/token" if chief else "",
+        report_interval_seconds=float(spec.reporting.interval_seconds),
+    )
+    given: dict[str, dict[str, Any]] = {
+        "HOME": {"value": WORK_DIR},
+        **{name: {"value": value.translate(_ESCAPED)} for name, value in assignment.to_env().items()},
+        **{name: {"valueFrom": {"fieldRef": {"fieldPath": path}}} for name, path in DOWNWARD_FIELDS.items()},
+        # The user's come last: a variable may refer to those before it, and a repeated name wins.
+        **{v.name: v.model_dump(by_alias=True, exclude_none=True, exclude={"name"}) for v in program.env or ()},
+    }
+    return [{"name": name, **source} for name, source in given.items()]
+
+
+def report_url(job: JobFact, platform: Platform) -> str:
+    """Return the address to which the chief of this job posts its reports."""
+    return f"{platform.intake_url}/v1/namespaces/{job.namespace}/trainingjobs/{job.name}/report"
+
+
+def _resources(spec: TrainingJobSpec, pool: NodePool) -> dict[str, Any]:
+    given = spec.resources.model_dump(exclude_none=True) if spec.resources else {}
+    resources = {part: dict(amounts) for part, amounts in given.items()}
+    if pool.accelerator is not None:
+        # Extended resources can't be overcommitted: a limit is a request.
+        resources.setdefault("limits", {})[pool.accelerator.resource] = pool.accelerator.count
+    return resources
+
+
+def _scheduling(job: JobFact, pool: NodePool) -> dict[str, Any]:
+    tolerations = [t.model_dump(by_alias=True, exclude_none=True) for t in pool.tolerations or ()]
+    if pool.accelerator is not None:
+        # Accelerator nodes are usually tainted with the resource's own name.
+        own = {"key": pool.accelerator.resource, "operator": "Exists", "effect": "NoSchedule"}
+        tolerations = [*(t for t in tolerations if t != own), own]
+    spread = [
+        {
+            **constraint.model_dump(by_alias=True, exclude_none=True),
+            "labelSelector": {"matchLabels": {names.LABEL_JOB: job.name}},
+        }
+        for constraint in pool.topology_spread or ()
+    ]
+    fields = {
+        "nodeSelector": dict(pool.node_selector or {}),
+        "tolerations": tolerations,
+        "affinity": dict(pool.affinity or {}),
+        "topologySpreadConstraints": spread,
+        "priorityClassName": pool.priority_class_name,
+        "schedulerName": pool.scheduler_name,
+        "runtimeClassName": pool.runtime_class_name,
+    }
+    return {name: value for name, value in fields.items() if value}
+
+
+__all__ = ["build_pod", "build_service", "member_name", "members", "owner_reference", "report_url"]

@@ -1,0 +1,86 @@
+"""A gang as its pods show it: for each member its newest pod, and which members lack one."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from trainingjob_operator.api import names
+from trainingjob_operator.api.contract import member_name
+from trainingjob_operator.api.v1alpha1 import TrainingJobSpec
+from trainingjob_operator.core.desired import members
+from trainingjob_operator.core.observe import PodFact
+
+CHIEF = member_name(names.ROLE_CHIEF, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One wanted member. `pod` is its newest pod, `incarnations` how many pods it is known to have had."""
+
+    role: str
+    index: int
+    pod: PodFact | None
+    incarnations: int
+
+    @property
+    def name(self) -> str:
+        """Name in the gang, `worker-3`."""
+        return member_name(self.role, self.index)
+
+    @property
+    def lost(self) -> bool:
+        """Whether it has no pod, or one that is going."""
+        return self.pod is None or self.pod.deleting
+
+    @property
+    def up(self) -> bool:
+        """Whether its pod runs or has finished well."""
+        return self.pod is not None and not self.pod.deleting and self.pod.phase in ("Running", "Succeeded")
+
+
+@dataclass(frozen=True, slots=True)
+class Gang:
+    """All wanted members, the chief first, and the pods beside their newest ones."""
+
+    members: tuple[Member, ...]
+    spare: tuple[PodFact, ...]
+
+    @property
+    def chief(self) -> Member:
+        """The chief."""
+        return self.members[0]
+
+    @property
+    def up(self) -> int:
+        """How many members run or have finished well."""
+        return sum(member.up for member in self.members)
+
+    @property
+    def complete(self) -> bool:
+        """Whether all members run or have finished well."""
+        return self.up == len(self.members)
+
+    @property
+    def pods(self) -> tuple[PodFact, ...]:
+        """Every pod there is, of members and spare."""
+        return (*(member.pod for member in self.members if member.pod is not None), *self.spare)
+
+
+def assemble(spec: TrainingJobSpec, pods: Iterable[PodFact], known: Mapping[str, int]) -> Gang:
+    """Sort pods by member. `known` says how many pods a member has had by the status, for pods long gone."""
+    newest: dict[str, PodFact] = {}
+    spare: list[PodFact] = []
+    wanted = {member_name(role, index) for role, index in members(spec)}
+    for pod in sorted(pods, key=lambda pod: (pod.incarnation, pod.uid)):
+        if pod.member not in wanted:
+            spare.append(pod)
+            continue
+        older = newest.get(pod.member)
+        if older is not None:
+            spare.append(older)
+        newest[pod.member] = pod
+    found = []
+    for role, index in members(spec):
+        name = member_name(role, index)
+        current = newest.get(name)
+        found.append(Member(role, index, current, max(known.get(name, 0), current.incarnation if current else 0)))
+    return Gang(tuple(found), tuple(spare))

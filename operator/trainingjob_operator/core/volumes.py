@@ -1,0 +1,51 @@
+"""A member's volumes: the job's own in their short form, and what the launcher needs under a read-only root."""
+
+from typing import Any
+
+from trainingjob_operator.api import names
+from trainingjob_operator.api.v1alpha1 import VOLUME_SOURCES, TrainingJobSpec
+from trainingjob_operator.core.observe import JobFact
+
+WORK_DIR = "/workspace"
+SOURCE_DIR = "/var/run/trainingjob/program"
+TOKEN_DIR = "/var/run/trainingjob/token"
+TOKEN_SECONDS = 3600
+
+
+def mounts_and_volumes(
+    job: JobFact, spec: TrainingJobSpec, role: str, *, accelerated: bool
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return (volumeMounts, volumes) of a member.
+
+    `/workspace` and `/tmp` are the places a program may write to. Only the chief gets the report token. Members with
+    accelerators get shared memory of their own, because NCCL needs more than a container's 64 MiB.
+    """
+    mounts: list[dict[str, Any]] = []
+    volumes: list[dict[str, Any]] = []
+
+    def add(name: str, source: dict[str, Any], path: str, **mount: Any) -> None:
+        volumes.append({"name": name, **source})
+        mounts.append({"name": name, "mountPath": path, **mount})
+
+    add("workspace", {"emptyDir": {}}, WORK_DIR)
+    add("tmp", {"emptyDir": {}}, "/tmp")  # noqa: S108
+    if accelerated:
+        add("shm", {"emptyDir": {"medium": "Memory"}}, "/dev/shm")  # noqa: S108
+    if role == names.ROLE_CHIEF:
+        token = {
+            "audience": names.report_audience(job.uid),
+            "expirationSeconds": TOKEN_SECONDS,
+            "path": "token",
+        }
+        source = {"projected": {"sources": [{"serviceAccountToken": token}]}}
+        add("report-token", source, TOKEN_DIR, readOnly=True)
+    program_source = spec.program.source if spec.program else None
+    if program_source is not None and program_source.config_map is not None:
+        add("program", {"configMap": {"name": program_source.config_map.name}}, SOURCE_DIR, readOnly=True)
+    for index, volume in enumerate(spec.volumes or ()):
+        given = volume.model_dump(by_alias=True, exclude_none=True)
+        kind = next(name for name in VOLUME_SOURCES if name in given)
+        source = {name: value for name, value in given[kind].items() if value != ""}
+        mount = {name: given[name] for name in ("subPath", "readOnly") if given.get(name)}
+        add(f"volume-{index}", {kind: source}, volume.mount_path, **mount)
+    return mounts, volumes
