@@ -1,0 +1,70 @@
+#!/usr/bin/env bash
+# test.sh [TIER…]: runs tests and says at the end what ran, how it ended and how long it took. Tiers, in this order:
+#   verify     format, lint, types, layers, drift of generated files, the unit tests        (seconds, no cluster)
+#   chart      the Helm chart, rendered                                                      (seconds, no cluster)
+#   apiserver  against etcd and kube-apiserver alone                                         (a minute)
+#   e2e        real pods on a real cluster                                                   (minutes)
+# All of them unless some are named. What pytest skips is listed with its reason (-ra). PYTEST_ARGS goes to pytest.
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+source "$ROOT/deploy/backend.sh"
+
+cd "$ROOT"
+summary=()
+failed=0
+
+# pytest_ FOLDER SECONDS: a run that hangs is ended with a dump of its threads. Exit code 5, "nothing collected", is a failure too: a tier without tests has not passed.
+pytest_() {
+  # shellcheck disable=SC2086
+  timeout --foreground --signal=ABRT --kill-after=10 "$2" .venv/bin/python -m pytest -ra ${PYTEST_ARGS:-} "$1"
+}
+
+verify() { "$ROOT/deploy/verify.sh"; }
+chart() {
+  HELM=$("$ROOT/deploy/local/tools.sh" helm && "$ROOT/deploy/local/tools.sh" --path helm)
+  export HELM
+  pytest_ tests/chart 600
+}
+apiserver() {
+  "$ROOT/deploy/local/tools.sh" etcd kube-apiserver kubectl
+  pytest_ tests/apiserver 1500
+}
+e2e() {
+  local images
+  "$ROOT/deploy/cluster.sh" up
+  # the operator of the tests is the chart's, with the images of this working tree
+  "$ROOT/deploy/install.sh"
+  images=$("$ROOT/deploy/images.sh" --print)
+  KUBECTL=$(program kubectl)
+  HELM=$(program helm)
+  KUBECONFIG=$(kubeconfig_file)
+  TRAININGJOB_TEST_CONTEXT=$(context_name)
+  TRAININGJOB_TEST_BACKEND=$(backend)
+  TRAININGJOB_TEST_OPERATOR_IMAGE=$(sed -n 's/^OPERATOR_IMAGE=//p' <<<"$images")
+  TRAININGJOB_TEST_TRAINER_IMAGE=$(sed -n 's/^TRAINER_IMAGE=//p' <<<"$images")
+  export KUBECTL HELM KUBECONFIG TRAININGJOB_TEST_CONTEXT TRAININGJOB_TEST_BACKEND
+  export TRAININGJOB_TEST_OPERATOR_IMAGE TRAININGJOB_TEST_TRAINER_IMAGE
+  pytest_ tests/e2e 3000
+}
+
+tier() {
+  local started rc=0
+  started=$(date +%s)
+  printf '\n== %s\n' "$1" >&2
+  # in a shell of its own: `set -e` holds inside, and one tier's failure does not hide the next one's
+  bash -c 'source deploy/test.sh --sourced; "$1"' _ "$1" || rc=$?
+  [ "$rc" -eq 0 ] || failed=1
+  summary+=("$(printf '%-10s %-6s %5d s' "$1" "$([ "$rc" -eq 0 ] && echo passed || echo FAILED)" $(($(date +%s) - started)))")
+}
+
+[ "${1:-}" != --sourced ] || return 0
+"$ROOT/deploy/venv.sh"
+[ $# -gt 0 ] || set -- verify chart apiserver e2e
+for name in "$@"; do
+  case $name in
+    verify | chart | apiserver | e2e) tier "$name" ;;
+    *) die "no tier is called $name: verify, chart, apiserver, e2e" ;;
+  esac
+done
+printf '\n== summary\n' >&2
+printf '%s\n' "${summary[@]}" >&2
+exit "$failed"
