@@ -22,6 +22,7 @@ _COPIED: Final = frozenset(
         "x-kubernetes-preserve-unknown-fields",
     }
 )  # fmt: skip
+_TYPES: Final = ("object", "array", "string", "integer", "number", "boolean")
 _FORMATS: Final = frozenset({"int32", "int64", "float", "double", "byte", "date", "date-time"})
 _RULE: Final = ("rule", "message", "reason", "fieldPath")
 _INT_OR_STRING: Final = [{"type": "integer"}, {"type": "string"}]
@@ -109,8 +110,8 @@ class _Converter:
         untyped = schema.get("x-kubernetes-int-or-string") or schema.get("x-kubernetes-preserve-unknown-fields")
         if "type" not in schema and not untyped:
             raise SchemaError(path, "has no type: say what it holds, or use Passthrough")
-        if not isinstance(schema.get("type", ""), str):
-            raise SchemaError(path, f"type must be one word, not {schema['type']!r}")
+        if "type" in schema and schema["type"] not in _TYPES:
+            raise SchemaError(path, f"a CRD has no type {schema['type']}")
         if "properties" in schema and "additionalProperties" in schema:
             raise SchemaError(path, "properties and additionalProperties exclude each other")
         if "format" in schema and schema["format"] not in _FORMATS:

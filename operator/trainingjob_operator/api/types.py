@@ -96,8 +96,8 @@ Quantity = Annotated[
 #: A finite number, or one of the texts NaN, Infinity, -Infinity, which JSON has no numbers for.
 MetricValue = Annotated[float | str, WithJsonSchema({"x-kubernetes-preserve-unknown-fields": True})]
 
-# A path's segment is anything but "." and "..": what a path looks like is where it leads.
-_SEGMENT = r"([^/:.][^/:]*|[.][^/:.][^/:]*|[.][.][^/:]+)"
+# A path's segment is never "." or "..": what a path looks like is where it leads.
+_SEGMENT = r"[.]?[^/:.][^/:]*"
 ABSOLUTE_PATH_PATTERN = rf"^(/|(/{_SEGMENT})+)$"
 MOUNT_PATH_PATTERN = rf"^(/{_SEGMENT})+$"
 RELATIVE_PATH_PATTERN = rf"^{_SEGMENT}(/{_SEGMENT})*$"
@@ -107,9 +107,9 @@ DnsName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-
 AbsolutePath = Annotated[str, StringConstraints(pattern=ABSOLUTE_PATH_PATTERN, max_length=1024)]
 MountPath = Annotated[str, StringConstraints(pattern=MOUNT_PATH_PATTERN, max_length=1024)]
 RelativePath = Annotated[str, StringConstraints(pattern=RELATIVE_PATH_PATTERN, max_length=1024)]
-ResourceName = Annotated[
-    str, StringConstraints(pattern=r"^[a-z0-9A-Z]([-a-z0-9A-Z._/]*[a-z0-9A-Z])?$", max_length=253)
-]
+EXTENDED_RESOURCE_PATTERN = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?/[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$"
+#: A resource of a device plugin: always with a domain, like nvidia.com/gpu.
+ExtendedResource = Annotated[str, StringConstraints(pattern=EXTENDED_RESOURCE_PATTERN, max_length=253)]
 LabelValue = Annotated[
     str, StringConstraints(pattern=r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$", max_length=63)
 ]

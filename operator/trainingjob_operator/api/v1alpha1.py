@@ -15,13 +15,13 @@ from trainingjob_operator.api.types import (
     AbsolutePath,
     DnsLabel,
     DnsName,
+    ExtendedResource,
     LabelValue,
     Model,
     MountPath,
     Passthrough,
     Quantity,
     RelativePath,
-    ResourceName,
     ShortText,
     Text,
 )
@@ -46,7 +46,7 @@ class Workers(Model):
 class Accelerator(Model):
     """What each member asks the node for, and gets whole."""
 
-    resource: ResourceName = "nvidia.com/gpu"
+    resource: ExtendedResource = "nvidia.com/gpu"
     """The extended resource that the node's device plugin offers."""
     count: Annotated[int, Field(ge=1, le=64)] = 1
     """How many of it each member gets. All of them join the training."""
@@ -124,15 +124,26 @@ class NodePool(Model):
     """RuntimeClass of the pods, like nvidia."""
 
 
+_RESOURCE_NAMES = Rule(
+    "self.all(name, name in ['cpu', 'memory', 'ephemeral-storage'] || name.startsWith('hugepages-')"
+    " || name.contains('/'))",
+    "resources are cpu, memory, ephemeral-storage, hugepages-SIZE, or have a domain like example.com/fpga",
+    lambda amounts: all(
+        name in ("cpu", "memory", "ephemeral-storage") or name.startswith("hugepages-") or "/" in name
+        for name in amounts
+    ),
+)
+
+
 class Resources(Model):
     """CPU, memory and other resources of each member.
 
     Accelerators belong into nodePool.accelerator.
     """
 
-    requests: Annotated[dict[str, Quantity], Field(max_length=16)] | None = None
+    requests: Annotated[dict[str, Quantity], Field(max_length=16), _RESOURCE_NAMES] | None = None
     """What the scheduler keeps free for each member."""
-    limits: Annotated[dict[str, Quantity], Field(max_length=16)] | None = None
+    limits: Annotated[dict[str, Quantity], Field(max_length=16), _RESOURCE_NAMES] | None = None
     """What each member can't exceed. TensorFlow's thread counts follow the CPU limit."""
 
 

@@ -96,7 +96,7 @@ def _field(root: str, path: Path) -> str:
 
 
 _PATTERNS = {
-    api_types.QUANTITY_PATTERN: "must be a quantity, like 2, 500m or 1Gi",
+    api_types.EXTENDED_RESOURCE_PATTERN: "must be a resource with its domain, like nvidia.com/gpu",
     api_types.ABSOLUTE_PATH_PATTERN: "must be an absolute path without . and .. and :, like /data",
     api_types.MOUNT_PATH_PATTERN: "must be an absolute path below /, without . and .. and :, like /data",
     api_types.RELATIVE_PATH_PATTERN: "must be a relative path without . and .. and :, like train/images",

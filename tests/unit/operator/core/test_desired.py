@@ -3,9 +3,9 @@
 import json
 
 import pytest
-from trainingjob_launcher.contract import Assignment
 
 from tests.unit.operator.core.builders import UID, job, platform, profile
+from trainingjob_launcher.contract import Assignment
 from trainingjob_operator.api import names
 from trainingjob_operator.core.desired import build_pod, build_service, members
 

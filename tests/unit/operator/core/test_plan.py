@@ -1,7 +1,6 @@
 """decide(): what is to be done about a job, case by case."""
 
 import pytest
-from trainingjob_launcher.contract import Failure
 
 from tests.unit.operator.core.builders import (
     at,
@@ -17,6 +16,7 @@ from tests.unit.operator.core.builders import (
     stamp,
     trainer,
 )
+from trainingjob_launcher.contract import Failure
 from trainingjob_operator.api.names import Phase
 from trainingjob_operator.core.observe import observe_job
 from trainingjob_operator.core.plan import decide

@@ -60,9 +60,9 @@ class World:
         """Reconcile until nothing is to be done now."""
         for _ in range(limit):
             plan = self.reconcile()
-            if plan.status is None and not plan.creates and not plan.deletes:
-                if plan.look_again is None or plan.look_again > self.now:
-                    return
+            idle = plan.status is None and not plan.creates and not plan.deletes
+            if idle and (plan.look_again is None or plan.look_again > self.now):
+                return
         raise AssertionError("does not come to rest")
 
     def _create(self, create) -> None:

@@ -1,0 +1,222 @@
+"""The HTTPS endpoint. It holds no state of its own and does no I/O but the request's.
+
+A report passes cheap checks before dear ones, and nothing of a stranger's body is read. Whatever a client sends,
+half-sends or does not send, the answer is a 4xx or a closed connection: 5xx are ours (503 while the caches fill).
+"""
+
+import asyncio
+import logging
+import math
+import ssl
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import orjson
+from aiohttp import web
+
+from trainingjob_operator.api.contract import MAX_REPORT_BYTES, ContractError, Report
+from trainingjob_operator.intake.authorize import (
+    JobFact,
+    PodFact,
+    RefusedError,
+    authorize_report,
+    authorize_sender,
+)
+from trainingjob_operator.intake.limits import JobLimits
+from trainingjob_operator.intake.store import ReportStore
+from trainingjob_operator.intake.tokens import Claims, KeysUnavailableError, TokenError
+
+logger = logging.getLogger(__name__)
+
+REPORT_PATH = "/v1/namespaces/{namespace:[a-z0-9-]{1,63}}/trainingjobs/{name:[a-z0-9.-]{1,253}}/report"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Seconds that a client has for each part, and how many connections are open at once.
+
+    `idle` is also the time for a request's headers. A chief that reports every few seconds keeps its connection.
+    """
+
+    handshake: float = 10.0
+    idle: float = 30.0
+    body: float = 10.0
+    connections: int = 4096
+
+
+@dataclass(frozen=True)
+class Intake:
+    """What the endpoint works with. All but `verify` answer from memory.
+
+    `ready` says whether the caches behind the two `find_*` are filled. `on_report` hears the HTTP status of every
+    request for a report.
+    """
+
+    verify: Callable[[str], Awaitable[Claims]]
+    find_job: Callable[[str, str], JobFact | None]
+    find_pod: Callable[[str], PodFact | None]
+    ready: Callable[[], bool]
+    store: ReportStore
+    job_limits: JobLimits
+    limits: Limits = Limits()
+    on_report: Callable[[int], None] = lambda _status: None
+
+
+def make_app(intake: Intake) -> web.Application:
+    """Return the application: the report endpoint and `/healthz`."""
+
+    async def report(request: web.Request) -> web.StreamResponse:
+        response = await _answer(intake, request)
+        intake.on_report(response.status)
+        return response
+
+    async def healthz(_request: web.Request) -> web.StreamResponse:
+        return web.json_response({"status": "ok"})
+
+    app = web.Application(middlewares=[_json_errors], client_max_size=MAX_REPORT_BYTES + 1)
+    app.router.add_post(REPORT_PATH, report)
+    app.router.add_get("/healthz", healthz)
+    return app
+
+
+class IntakeServer:
+    """Serves an application on one TLS port."""
+
+    def __init__(self, app: web.Application, context: ssl.SSLContext, limits: Limits | None = None) -> None:
+        self._context = context
+        self._limits = limits or Limits()
+        # Bodies are limited before they are unpacked, so packed ones are not taken.
+        self._runner = web.AppRunner(
+            app,
+            access_log=None,
+            keepalive_timeout=self._limits.idle,
+            lingering_time=1.0,
+            auto_decompress=False,
+            handler_cancellation=True,
+        )
+        self._server: asyncio.Server | None = None
+
+    async def start(self, host: str | None, port: int) -> int:
+        """Listen; return the port, which is another one than asked for if that was 0."""
+        await self._runner.setup()
+        self._server = await asyncio.get_running_loop().create_server(
+            self._connection,
+            host,
+            port,
+            ssl=self._context,
+            ssl_handshake_timeout=self._limits.handshake,
+            ssl_shutdown_timeout=self._limits.handshake,
+            backlog=512,
+        )
+        return int(self._server.sockets[0].getsockname()[1])
+
+    async def stop(self) -> None:
+        """Stop listening, let requests under way finish for a moment, and close."""
+        if self._server is not None:
+            self._server.close()
+        await self._runner.cleanup()
+
+    def _connection(self) -> asyncio.BaseProtocol:
+        http = self._runner.server
+        if http is None or len(http.connections) >= self._limits.connections:
+            return _Refusal()
+        protocol: asyncio.BaseProtocol = http()
+        return protocol
+
+
+class _Refusal(asyncio.Protocol):
+    """A connection too many: closed at once, so that it costs no memory."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if isinstance(transport, asyncio.Transport):
+            transport.abort()
+
+
+async def _answer(intake: Intake, request: web.Request) -> web.Response:
+    namespace, name = request.match_info["namespace"], request.match_info["name"]
+    if not intake.ready():
+        return _error(503, "the operator has just started and does not know all jobs yet: try again", retry_after=2)
+    try:
+        claims = await intake.verify(_bearer(request))
+        pod = intake.find_pod(claims.pod_uid)
+        job, pod = authorize_sender(claims, namespace, name, intake.find_job(namespace, name), pod)
+        wait = intake.job_limits.try_take(job.uid)
+        if wait > 0:
+            return _error(429, "the job reports too often: keep to its report interval", retry_after=wait)
+        report = Report.decode(await _body(request, intake.limits.body))
+        # The store may know of a later generation than the cached status.
+        authorize_report(report, _newest(job, intake.store), pod)
+    except TokenError as error:
+        return _error(401, str(error))
+    except KeysUnavailableError:
+        return _error(503, "the API server's token keys are not known yet: try again", retry_after=10)
+    except RefusedError as error:
+        return _error(error.status, str(error))
+    except ContractError as error:
+        return _error(400, str(error))
+    intake.store.put(job.uid, namespace, name, report)
+    return web.Response(status=204)
+
+
+def _newest(job: JobFact, store: ReportStore) -> JobFact:
+    entry = store.get(job.uid)
+    if entry is None:
+        return job
+    incarnation, generation = max(
+        (job.incarnation, job.generation), (entry.report.incarnation, entry.report.generation)
+    )
+    return JobFact(job.uid, incarnation, generation, job.finished)
+
+
+def _bearer(request: web.Request) -> str:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise TokenError("the header `Authorization: Bearer TOKEN` is missing")
+    return token.strip()
+
+
+async def _body(request: web.Request, seconds: float) -> bytes:
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise RefusedError(415, "a report must not be compressed")
+    if request.content_length is not None and request.content_length > MAX_REPORT_BYTES:
+        raise RefusedError(413, f"a report has at most {MAX_REPORT_BYTES} bytes")
+    try:
+        async with asyncio.timeout(seconds):
+            return await request.read()
+    except TimeoutError:
+        raise RefusedError(408, f"the report did not arrive within {seconds:g} s") from None
+    except web.HTTPRequestEntityTooLarge:
+        raise RefusedError(413, f"a report has at most {MAX_REPORT_BYTES} bytes") from None
+    except (OSError, web.RequestPayloadError) as error:
+        raise RefusedError(400, "the body broke off or is malformed") from error
+
+
+def _error(status: int, message: str, *, retry_after: float | None = None) -> web.Response:
+    headers = {}
+    if retry_after is not None:
+        headers["Retry-After"] = str(max(1, math.ceil(retry_after)))
+    if status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return web.Response(
+        status=status, body=orjson.dumps({"error": message}), content_type="application/json", headers=headers
+    )
+
+
+@web.middleware
+async def _json_errors(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        response = _error(error.status, error.reason)
+        for header in ("Allow",):
+            if header in error.headers:
+                response.headers[header] = error.headers[header]
+        return response
+    except Exception:
+        # A defect of ours. The request's headers carry a token, so the request itself is not logged.
+        logger.exception("intake: %s %s", request.method, request.match_info.route.name or "report")
+        return _error(500, "the operator failed on this request; its log says why")

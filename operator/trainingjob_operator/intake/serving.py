@@ -1,0 +1,54 @@
+"""The TLS context of this replica, with a certificate that is renewed while it serves."""
+
+import asyncio
+import datetime
+import logging
+import ssl
+from collections.abc import Awaitable, Callable, Sequence
+
+from trainingjob_operator.intake.certificates import LEAF_LIFE, KeyPair, new_leaf
+from trainingjob_operator.kube.tls import load_cert_chain
+
+logger = logging.getLogger(__name__)
+
+
+class ServingCertificate:
+    """A server-side SSL context whose certificate lives in memory only and is replaced after 2/3 of its life.
+
+    The new pair is loaded into the same context: connections that are open keep theirs, new handshakes get the new.
+    """
+
+    def __init__(
+        self,
+        authority: KeyPair,
+        dns_names: Sequence[str],
+        addresses: Sequence[str] = (),
+        *,
+        life: datetime.timedelta = LEAF_LIFE,
+        now: Callable[[], datetime.datetime] = lambda: datetime.datetime.now(datetime.UTC),
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.minimum_version = ssl.TLSVersion.TLSv1_2
+        self._authority = authority
+        self._dns_names = tuple(dns_names)
+        self._addresses = tuple(addresses)
+        self._life = life
+        self._now = now
+        self._sleep = sleep
+        self.renew()
+
+    def renew(self) -> None:
+        """Make a new certificate and serve it from the next handshake on."""
+        self.leaf = new_leaf(self._authority, self._now(), self._dns_names, self._addresses, self._life)
+        load_cert_chain(self.context, self.leaf.certificate, self.leaf.key)
+        logger.info("intake certificate for %s, until %s", self._dns_names, self.leaf.not_after.isoformat())
+
+    async def run(self) -> None:
+        """Renew in time, for ever. The wall clock may jump, so it is looked at once an hour at least."""
+        while True:
+            left = (self.leaf.not_after - self._now()).total_seconds() - self._life.total_seconds() / 3
+            if left <= 0:
+                self.renew()
+                left = self._life.total_seconds() / 3
+            await self._sleep(min(left, 3600.0))

@@ -1,0 +1,242 @@
+"""The latest report of every job, and which of them the status does not show yet.
+
+It coalesces: however often a job reports, one write carries the newest. Pure: no I/O, no tasks, the clocks are given.
+"""
+
+import heapq
+import itertools
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+from trainingjob_operator.api.contract import Report
+
+#: (chief's incarnation, generation, sequence): a later report has a greater one.
+Order = tuple[int, int, int]
+#: Seconds by which a job may be early. Timers fire a little early too; without this the waiter would spin.
+_EARLY = 0.001
+
+
+def order_of(report: Report) -> Order:
+    """Return what orders the reports of a job: a newer chief wins, then a newer generation, then the sequence."""
+    return report.incarnation, report.generation, report.sequence
+
+
+class Put(Enum):
+    """What became of a report."""
+
+    TAKEN = "taken"
+    STALE = "stale"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A job's latest report. `received_at` is seconds since 1970, `dirty_since` the monotonic clock's.
+
+    `urgent`: since the last write something happened that people wait for: the first report, another generation or
+    state, or the last report.
+    """
+
+    uid: str
+    namespace: str
+    name: str
+    report: Report
+    received_at: float
+    dirty_since: float
+    urgent: bool
+
+
+class _Slot:
+    __slots__ = ("dirty", "due", "entry", "failures", "ticket", "writing", "written_at")
+
+    def __init__(self, entry: Entry) -> None:
+        self.entry = entry
+        self.dirty = False
+        self.writing = False
+        self.due = 0.0
+        self.ticket = 0
+        self.failures = 0
+        self.written_at: float | None = None
+
+
+class ReportStore:
+    """Latest reports by the job's UID, at most `limit` of them.
+
+    A dirty job is due at once if urgent, else `min_interval` seconds after its last write. `clock` is monotonic,
+    `wall` is seconds since 1970. `on_dirty` is called when there may be something new to write.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        wall: Callable[[], float],
+        *,
+        min_interval: float = 5.0,
+        limit: int = 20_000,
+        on_dirty: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.on_dirty = on_dirty
+        self._clock = clock
+        self._wall = wall
+        self._min_interval = min_interval
+        self._limit = limit
+        self._slots: OrderedDict[str, _Slot] = OrderedDict()
+        self._later: list[tuple[float, int, str]] = []
+        self._ready: dict[bool, deque[tuple[int, str]]] = {True: deque(), False: deque()}
+        self._tickets = itertools.count(1)
+
+    def __len__(self) -> int:
+        return len(self._slots)
+
+    def get(self, uid: str) -> Entry | None:
+        """Return the job's latest entry."""
+        slot = self._slots.get(uid)
+        return slot.entry if slot else None
+
+    def dirty(self, uid: str) -> bool:
+        """Whether the status may not show the job's latest report yet."""
+        slot = self._slots.get(uid)
+        return slot is not None and slot.dirty
+
+    @property
+    def dirty_count(self) -> int:
+        """How many jobs wait to be written."""
+        return sum(slot.dirty for slot in self._slots.values())
+
+    def put(self, uid: str, namespace: str, name: str, report: Report) -> Put:
+        """Take a report, unless an equal or later one, or the last one of its generation, is there already."""
+        slot = self._slots.get(uid)
+        known = slot.entry.report if slot else None
+        if known is not None and (
+            order_of(report) <= order_of(known) or (known.final and order_of(report)[:2] == order_of(known)[:2])
+        ):
+            return Put.STALE
+        urgent = report.final or known is None or _headline(report) != _headline(known)
+        now = self._clock()
+        # What is being written right now does not lend its age and urgency to what comes after it.
+        waiting = slot is not None and slot.dirty and not slot.writing
+        entry = Entry(
+            uid=uid,
+            namespace=namespace,
+            name=name,
+            report=report,
+            received_at=self._wall(),
+            dirty_since=slot.entry.dirty_since if slot and waiting else now,
+            urgent=urgent or (slot is not None and waiting and slot.entry.urgent),
+        )
+        if slot is None:
+            slot = self._slots[uid] = _Slot(entry)
+            self._evict()
+        became_urgent = entry.urgent and not (waiting and slot.entry.urgent)
+        slot.entry, slot.dirty = entry, True
+        self._slots.move_to_end(uid)
+        if not slot.writing and (became_urgent or not waiting):
+            self._schedule(uid, slot, now)
+        return Put.TAKEN
+
+    def take(self) -> str | None:
+        """Return the UID of the job to write next, and note that it is being written; None if none is due."""
+        self._ripen()
+        for urgent in (True, False):
+            ready = self._ready[urgent]
+            while ready:
+                ticket, uid = ready.popleft()
+                slot = self._slots.get(uid)
+                if slot is not None and slot.ticket == ticket:
+                    slot.writing, slot.ticket = True, 0
+                    return uid
+        return None
+
+    def take_any(self) -> str | None:
+        """Like `take`, but without waiting for anything to be due: for the shutdown. Failed ones are left out."""
+        for uid, slot in self._slots.items():
+            if slot.failures == 0 and self.claim(uid):
+                return uid
+        return None
+
+    def claim(self, uid: str) -> bool:
+        """Note that this job is being written, due or not; False if it is clean, unknown or being written already."""
+        slot = self._slots.get(uid)
+        if slot is None or not slot.dirty or slot.writing:
+            return False
+        slot.writing, slot.ticket = True, 0
+        return True
+
+    def settle(self, uid: str, written: Order) -> None:
+        """The status shows this report or a later one. If a newer one came meanwhile the job stays dirty."""
+        slot = self._slots.get(uid)
+        if slot is None:
+            return
+        now = self._clock()
+        slot.writing, slot.written_at, slot.failures = False, now, 0
+        if order_of(slot.entry.report) <= written:
+            slot.dirty = False
+        elif slot.dirty:
+            self._schedule(uid, slot, now)
+
+    def defer(self, uid: str, seconds: float) -> None:
+        """Writing failed: try again in so many seconds."""
+        slot = self._slots.get(uid)
+        if slot is None:
+            return
+        slot.writing = False
+        slot.failures += 1
+        self._push(uid, slot, self._clock() + seconds)
+
+    def failures(self, uid: str) -> int:
+        """Return how often writing failed since it last went well."""
+        slot = self._slots.get(uid)
+        return slot.failures if slot else 0
+
+    def drop(self, uid: str) -> None:
+        """Forget a job that is gone."""
+        self._slots.pop(uid, None)
+
+    def next_due(self) -> float | None:
+        """Return the seconds until a job is due, 0 if one is, None if none is dirty."""
+        self._ripen()
+        if any(self._live(ticket, uid) for ready in self._ready.values() for ticket, uid in ready):
+            return 0.0
+        while self._later and not self._live(self._later[0][1], self._later[0][2]):
+            heapq.heappop(self._later)
+        return max(0.0, self._later[0][0] - self._clock()) if self._later else None
+
+    def _schedule(self, uid: str, slot: _Slot, now: float) -> None:
+        due = now
+        if not slot.entry.urgent and slot.written_at is not None:
+            due = max(now, slot.written_at + self._min_interval)
+        self._push(uid, slot, due)
+
+    def _push(self, uid: str, slot: _Slot, due: float) -> None:
+        slot.due, slot.ticket = due, next(self._tickets)
+        heapq.heappush(self._later, (due, slot.ticket, uid))
+        self.on_dirty()
+
+    def _ripen(self) -> None:
+        """Move what is due from the heap to the two queues."""
+        now = self._clock() + _EARLY
+        while self._later and self._later[0][0] <= now:
+            _, ticket, uid = heapq.heappop(self._later)
+            if self._live(ticket, uid):
+                self._ready[self._slots[uid].entry.urgent].append((ticket, uid))
+
+    def _live(self, ticket: int, uid: str) -> bool:
+        slot = self._slots.get(uid)
+        return slot is not None and slot.ticket == ticket
+
+    def _evict(self) -> None:
+        """Make room: the longest silent job that is written goes, else the longest silent not in work."""
+        if len(self._slots) <= self._limit:
+            return
+        newest = next(reversed(self._slots))
+        candidates = [uid for uid, slot in self._slots.items() if not slot.writing and uid != newest]
+        victim = next(
+            (uid for uid in candidates if not self._slots[uid].dirty), candidates[0] if candidates else None
+        )
+        if victim is not None:
+            del self._slots[victim]
+
+
+def _headline(report: Report) -> tuple[int, int, str]:
+    return report.incarnation, report.generation, report.state

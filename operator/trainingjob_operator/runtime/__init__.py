@@ -1,0 +1,1 @@
+"""The shell: queue, reconciler, caches and the process that kopf carries."""

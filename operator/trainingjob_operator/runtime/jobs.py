@@ -1,0 +1,103 @@
+"""The TrainingJobs as last seen: the cache that reconciler and intake read.
+
+kopf's watch and our own slow re-list both feed it, and so do the answers to our own writes, so that a reconcile sees
+what the last one did. It says which changes are worth a reconcile: metrics that the intake wrote are not.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from trainingjob_operator.core.observe import JobFact, observe_job
+
+#: What of status.training concerns the reconciler: that a generation formed, or ended.
+_TRAINING_FACTS = ("incarnation", "generation", "state")
+
+
+class JobCache:
+    """Jobs by UID and by name. `on_change(uid)` is called when a job may need a reconcile, or is gone."""
+
+    def __init__(self, on_change: Callable[[str], None]) -> None:
+        self._on_change = on_change
+        self._bodies: dict[str, Mapping[str, Any]] = {}
+        self._facts: dict[str, JobFact] = {}
+        self._names: dict[tuple[str, str], str] = {}
+
+    def __len__(self) -> int:
+        return len(self._bodies)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(tuple(self._bodies))
+
+    def body(self, uid: str) -> Mapping[str, Any] | None:
+        """Return the object with this UID."""
+        return self._bodies.get(uid)
+
+    def fact(self, uid: str) -> JobFact | None:
+        """Return the fact of the job with this UID; read from the object when first asked for."""
+        if uid not in self._bodies:
+            return None
+        if uid not in self._facts:
+            self._facts[uid] = observe_job(self._bodies[uid])
+        return self._facts[uid]
+
+    def find(self, namespace: str, name: str) -> Mapping[str, Any] | None:
+        """Return the object with this name."""
+        uid = self._names.get((namespace, name))
+        return self._bodies.get(uid) if uid is not None else None
+
+    def put(self, body: Mapping[str, Any], *, quiet: bool = False) -> None:
+        """Take an object; one that is older than what is known is dropped. `quiet` is for answers to own writes."""
+        metadata = body.get("metadata", {})
+        uid = metadata.get("uid", "")
+        known = self._bodies.get(uid)
+        if not uid or (known is not None and _version(body) < _version(known)):
+            return
+        self._bodies[uid] = body
+        self._facts.pop(uid, None)
+        key = (metadata.get("namespace", ""), metadata.get("name", ""))
+        replaced = self._names.get(key)
+        self._names[key] = uid
+        if replaced is not None and replaced != uid:
+            self._forget(replaced)
+        if not quiet and (known is None or _essence(known) != _essence(body)):
+            self._on_change(uid)
+
+    def remove(self, uid: str) -> None:
+        """Take note that the job with this UID is gone."""
+        if uid in self._bodies:
+            self._forget(uid)
+
+    def replace_all(self, bodies: Iterable[Mapping[str, Any]]) -> None:
+        """Take a complete list: jobs that are not in it are gone."""
+        listed = {body["metadata"]["uid"]: body for body in bodies}
+        for uid in [uid for uid in self._bodies if uid not in listed]:
+            self._forget(uid)
+        for body in listed.values():
+            self.put(body)
+
+    def _forget(self, uid: str) -> None:
+        body = self._bodies.pop(uid, None)
+        self._facts.pop(uid, None)
+        if body is not None:
+            metadata = body.get("metadata", {})
+            key = (metadata.get("namespace", ""), metadata.get("name", ""))
+            if self._names.get(key) == uid:
+                del self._names[key]
+        self._on_change(uid)
+
+
+def _version(body: Mapping[str, Any]) -> int:
+    """Return the resourceVersion as a number; Kubernetes promises since 1.35 that they order so."""
+    text = str(body.get("metadata", {}).get("resourceVersion", "0"))
+    return int(text) if text.isdecimal() else 0
+
+
+def _essence(body: Mapping[str, Any]) -> tuple[Any, ...]:
+    metadata, status = body.get("metadata", {}), body.get("status") or {}
+    training = status.get("training") or {}
+    return (
+        metadata.get("generation"),
+        metadata.get("deletionTimestamp"),
+        {name: value for name, value in status.items() if name not in ("training", "display")},
+        tuple(training.get(name) for name in _TRAINING_FACTS),
+    )

@@ -1,0 +1,243 @@
+"""The parts of the operator and how they hang together. kopf starts and stops it (`kopf_app`).
+
+Every replica keeps the caches and serves the intake; only the one that holds the Lease reconciles.
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from typing import Any
+
+from trainingjob_operator.api import names
+from trainingjob_operator.api.contract import Report
+from trainingjob_operator.core.observe import JobFact, PodFact, observe_pod
+from trainingjob_operator.core.platform import Platform
+from trainingjob_operator.intake import authority, keys
+from trainingjob_operator.intake.flusher import Flusher
+from trainingjob_operator.intake.limits import JobLimits
+from trainingjob_operator.intake.server import Intake, IntakeServer, make_app
+from trainingjob_operator.intake.serving import ServingCertificate
+from trainingjob_operator.intake.store import ReportStore
+from trainingjob_operator.intake.tokens import KeySource, verify
+from trainingjob_operator.kube import config
+from trainingjob_operator.kube.client import KubeClient, Page
+from trainingjob_operator.kube.errors import ApiError
+from trainingjob_operator.kube.informer import Informer
+from trainingjob_operator.kube.lease import LeaderElector
+from trainingjob_operator.kube.limiter import TokenBucket
+from trainingjob_operator.kube.resources import PODS, TRAININGJOBS
+from trainingjob_operator.runtime import intake_facts
+from trainingjob_operator.runtime.events import EventRecorder
+from trainingjob_operator.runtime.jobs import JobCache
+from trainingjob_operator.runtime.node_pools import load_node_pools
+from trainingjob_operator.runtime.pods import PodCache
+from trainingjob_operator.runtime.queue import WorkQueue
+from trainingjob_operator.runtime.reconciler import Reconciler
+from trainingjob_operator.runtime.supervisor import Supervisor
+from trainingjob_operator.runtime.workers import resync, work
+from trainingjob_operator.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+RESYNC_SECONDS = 600.0
+#: Shutdown gives metrics that nobody wrote yet so long; the launchers send their last values again by other ways.
+DRAIN_SECONDS = 3.0
+#: One job may report so often for long, and so many times in a row.
+REPORTS_PER_SECOND, REPORT_BURST = 2.0, 20
+
+
+class OperatorProcess:
+    """One replica. `on_death` is called when a background task died or the lead is lost: the process should end."""
+
+    def __init__(self, settings: Settings, on_death: Callable[[], None]) -> None:
+        self.error: BaseException | None = None
+        self._settings = settings
+        self._on_death = on_death
+        self._queue: WorkQueue[str] = WorkQueue(base=0.5, limit=60.0)
+        self._jobs = JobCache(self._queue.add)
+        self._supervisor = Supervisor(self._die)
+        self._exit = AsyncExitStack()
+        self._pods: list[Informer[PodFact]] = []
+        self._listed = False
+
+    # --- What kopf calls ---
+
+    async def start(self) -> None:
+        """Connect, fill the caches, serve the intake, and stand for election.
+
+        Raises:
+            Exception: what kept it from starting; what was started is stopped again.
+        """
+        try:
+            await self._start()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def _start(self) -> None:
+        s = self._settings
+        pools = load_node_pools(s.node_pools_file)
+        address, credentials = config.load()
+        client = KubeClient(address, credentials, limiter=TokenBucket(s.qps, s.burst))
+        reports_client = KubeClient(address, credentials)  # its only limit is the flusher's: never behind reconciles
+        await self._exit.enter_async_context(client)
+        await self._exit.enter_async_context(reports_client)
+        trust = await authority.load_or_create(client, s.namespace, s.intake_secret, lambda: datetime.now(UTC))
+
+        store = ReportStore(time.monotonic, time.time)
+        self._flusher = Flusher(
+            store,
+            intake_facts.RememberingApi(reports_client, self._jobs),
+            lambda uid: intake_facts.status_fact(self._jobs, uid),
+            limiter=TokenBucket(s.status_rate, max(1, int(s.status_rate))),
+        )
+        self._store = store
+        self._pods = [
+            Informer(
+                client,
+                PODS,
+                observe_pod,
+                owner=lambda pod: pod.owner_uid or None,
+                on_change=self._pod_changed,
+                namespace=namespace,
+                label_selector=names.LABEL_JOB,
+            )
+            for namespace in (s.watch_namespaces or (None,))
+        ]
+        pods = PodCache(self._pods)
+        events = EventRecorder(client, s.pod_name)
+        platform = Platform(
+            cpu_image=s.trainer_image_cpu,
+            gpu_image=s.trainer_image_gpu,
+            pull_policy=s.trainer_pull_policy,
+            intake_url=s.intake_url,
+            intake_ca=trust.ca.certificate.decode(),
+            job_key=lambda uid: keys.job_key(trust.gang_key, uid),
+            node_pools=pools,
+        )
+        reconciler = Reconciler(client, self._jobs, pods, lambda: platform, self, events, lambda: datetime.now(UTC))
+        certificate = ServingCertificate(trust.ca, _service_names(s), ["127.0.0.1"])
+        key_source = KeySource(client)
+        intake = Intake(
+            verify=lambda token: verify(token, key_source, time.time()),
+            find_job=lambda namespace, name: intake_facts.find_job(self._jobs, namespace, name),
+            find_pod=lambda uid: intake_facts.find_pod(pods, uid),
+            ready=self.ready,
+            store=store,
+            job_limits=JobLimits(REPORTS_PER_SECOND, REPORT_BURST, time.monotonic),
+        )
+        self._server = IntakeServer(make_app(intake), certificate.context)
+        self._elector = LeaderElector(
+            client, s.namespace, s.lease, f"{s.pod_name}_{random.getrandbits(32):08x}", on_lost=self._lost_lead
+        )
+
+        async def relist() -> None:
+            listed: list[dict[str, Any]] = []
+            for namespace in s.watch_namespaces or (None,):
+                listed += (await _list_jobs(client, namespace)).items
+            self._jobs.replace_all(listed)
+            self._listed = True
+
+        await relist()
+        for number, informer in enumerate(self._pods):
+            self._supervisor.start(f"pod informer {number}", informer.run())
+        await self._server.start(None, s.intake_port)
+        self._supervisor.start("intake certificate", certificate.run())
+        self._supervisor.start("metrics flusher", self._flusher.run())
+        self._supervisor.start("event recorder", events.run())
+        self._supervisor.start("resync", resync(relist, self._everything, RESYNC_SECONDS, random.random))
+        self._supervisor.start("election", self._elector.run(), may_end=True)
+        self._supervisor.start("leader", self._lead(reconciler))
+
+    async def stop(self) -> None:
+        """Stop working, hand the lead over, write what metrics are left, and close."""
+        self._queue.shutdown()
+        await self._supervisor.stop()
+        if hasattr(self, "_elector"):
+            await self._elector.release()
+        if hasattr(self, "_server"):
+            await self._server.stop()
+            left = await self._flusher.drain(DRAIN_SECONDS)
+            if left:
+                logger.warning("metrics of %d jobs were not written at shutdown", left)
+        await self._exit.aclose()
+
+    def observe_job(self, kind: str | None, body: Mapping[str, Any]) -> None:
+        """Take a TrainingJob from kopf's watch; `kind` is ADDED, MODIFIED, DELETED, or None for the first list."""
+        if kind == "DELETED":
+            self._jobs.remove(body.get("metadata", {}).get("uid", ""))
+        else:
+            self._jobs.put(body)
+
+    def health(self) -> str:
+        """Return a line for the liveness probe.
+
+        Raises:
+            RuntimeError: the pod watch is silent for too long: a restart may help.
+        """
+        oldest = max((informer.age() for informer in self._pods), default=0.0)
+        if oldest > RESYNC_SECONDS:
+            raise RuntimeError(f"nothing heard of pods for {oldest:.0f} s")
+        return f"{len(self._jobs)} jobs, leading: {self._elector.leading.is_set()}, pods heard {oldest:.0f} s ago"
+
+    # --- Inside ---
+
+    def ready(self) -> bool:
+        """Whether the caches are filled, so that reports can be judged."""
+        return self._listed and all(informer.synced.is_set() for informer in self._pods)
+
+    async def deliver(self, job: JobFact, report: Report) -> None:
+        """Bring a final report into status.training now; what fails here is tried again by the flusher."""
+        self._store.put(job.uid, job.namespace, job.name, report)
+        await self._flusher.flush_now(job.uid)
+
+    async def _lead(self, reconciler: Reconciler) -> None:
+        await self._elector.leading.wait()
+        for informer in self._pods:
+            await informer.synced.wait()
+        self._everything()
+        logger.info("leading: %d jobs", len(self._jobs))
+        async with asyncio.TaskGroup() as group:
+            for _ in range(self._settings.workers):
+                group.create_task(work(self._queue, reconciler.reconcile))
+
+    def _everything(self) -> None:
+        for uid in self._jobs:
+            self._queue.add(uid)
+
+    def _pod_changed(self, old: PodFact | None, new: PodFact | None) -> None:
+        pod = new or old
+        if pod is not None and pod.owner_uid:
+            self._queue.add(pod.owner_uid)
+
+    def _lost_lead(self) -> None:
+        self._die(RuntimeError("the lead was lost; another replica reconciles now"))
+
+    def _die(self, error: BaseException) -> None:
+        self.error = self.error or error
+        self._on_death()
+
+
+async def _list_jobs(client: KubeClient, namespace: str | None) -> Page:
+    try:
+        return await client.list(TRAININGJOBS, namespace)
+    except ApiError as error:
+        if error.not_found:
+            raise RuntimeError(
+                f"the API server knows no {names.PLURAL}.{names.GROUP}: install the chart with crds.install=true"
+            ) from error
+        raise
+
+
+def _service_names(settings: Settings) -> list[str]:
+    service, namespace = settings.intake_service, settings.namespace
+    return [
+        f"{service}.{namespace}.svc",
+        f"{service}.{namespace}.svc.cluster.local",
+        service,
+        f"{service}.{namespace}",
+    ]

@@ -1,0 +1,210 @@
+"""Reconciling one job: look, decide, act. The decision is `core.plan.decide`; everything here is acting.
+
+Order matters under load: pods first, then the final report, then status, then events. Whatever is interrupted is done
+again by the next look, because every step finds out what is already there: names are deterministic, an object of ours
+that exists is success, and the status is compared before it is written.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from trainingjob_operator.api import names
+from trainingjob_operator.api.contract import Report
+from trainingjob_operator.core.observe import JobFact, PodFact, owner_uid
+from trainingjob_operator.core.plan import SERVICE, Create, Plan, decide
+from trainingjob_operator.core.platform import Platform
+from trainingjob_operator.core.refusal import Refusal, judge_refusal
+from trainingjob_operator.kube.client import KubeClient
+from trainingjob_operator.kube.errors import ApiError
+from trainingjob_operator.kube.resources import PODS, SERVICES, TRAININGJOBS
+from trainingjob_operator.runtime.events import EventRecorder
+from trainingjob_operator.runtime.jobs import JobCache
+
+logger = logging.getLogger(__name__)
+
+#: So many creates of one job are under way at once; the client's rate limit is over all jobs.
+PARALLEL_CREATES = 50
+
+
+class PodStore(Protocol):
+    """The pods as the informer knows them."""
+
+    def of_owner(self, uid: str) -> tuple[PodFact, ...]:
+        """Return the pods of the job with this UID."""
+        ...
+
+    def remember(self, body: dict[str, Any]) -> None:
+        """Take a pod that the API server just returned, before the watch tells of it."""
+        ...
+
+
+class FinalReports(Protocol):
+    """The intake's door for the report that a chief left in its termination message."""
+
+    async def deliver(self, job: JobFact, report: Report) -> None:
+        """Bring a final report into status.training, now, unless that has it or a later one."""
+        ...
+
+
+@dataclass
+class _Memory:
+    """What this process remembers of a job between two looks. Losing it costs a write, nothing else."""
+
+    refusals: dict[str, Refusal] = field(default_factory=dict)
+    written_at: datetime | None = None
+
+
+class Reconciler:
+    """Brings jobs to what they should be, one `reconcile(uid)` at a time for each job."""
+
+    def __init__(
+        self,
+        client: KubeClient,
+        jobs: JobCache,
+        pods: PodStore,
+        platform: Callable[[], Platform],
+        reports: FinalReports,
+        events: EventRecorder,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._client = client
+        self._jobs = jobs
+        self._pods = pods
+        self._platform = platform
+        self._reports = reports
+        self._events = events
+        self._clock = clock
+        self._memory: dict[str, _Memory] = {}
+
+    async def reconcile(self, uid: str) -> float | None:
+        """Look at one job and act; return in how many seconds to look again, None for when something happens.
+
+        Raises:
+            ApiError: the API server did not do what the plan needs; look again later.
+        """
+        job = self._jobs.fact(uid)
+        if job is None:
+            self._memory.pop(uid, None)
+            return None
+        memory = self._memory.setdefault(uid, _Memory())
+        plan = self._decide(job, memory)
+        if plan.creates:
+            await self._create(job, plan.creates, memory)
+            # The status tells of the pods as they are now, and of what was refused.
+            plan = self._decide(job, memory)
+        if plan.deletes:
+            await asyncio.gather(*(self._delete(pod) for pod in plan.deletes))
+        if plan.final_report is not None:
+            await self._reports.deliver(job, plan.final_report)
+        if plan.status is not None and not await self._write_status(job, plan.status, memory):
+            return 0.0
+        for event in plan.events:
+            self._events.tell(job, event)
+        if plan.look_again is None:
+            return None
+        return max(0.0, (plan.look_again - self._clock()).total_seconds())
+
+    def _decide(self, job: JobFact, memory: _Memory) -> Plan:
+        refusals = tuple(memory.refusals.values())
+        pods = self._pods.of_owner(job.uid)
+        return decide(job, pods, refusals, self._platform(), self._clock(), memory.written_at)
+
+    # --- Creating and deleting ---
+
+    async def _create(self, job: JobFact, creates: tuple[Create, ...], memory: _Memory) -> None:
+        slots = asyncio.Semaphore(PARALLEL_CREATES)
+
+        async def create(item: Create) -> None:
+            async with slots:
+                await self._create_one(job, item, memory)
+
+        results = await asyncio.gather(*(create(item) for item in creates), return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+
+    async def _create_one(self, job: JobFact, item: Create, memory: _Memory) -> None:
+        resource = SERVICES if item.subject == SERVICE else PODS
+        try:
+            body = await self._client.create(resource, item.body, job.namespace)
+        except ApiError as error:
+            if error.conflict:
+                found = await self._client.get(resource, item.body["metadata"]["name"], job.namespace)
+                if owner_uid(found.get("metadata", {})) == job.uid:
+                    await self._adopt(job, item, found, memory)
+                    return
+            elif error.transient or error.not_found:
+                raise
+            previous = memory.refusals.get(item.subject)
+            refusal = judge_refusal(
+                item.subject, error.status, error.reason, _why(error, item), previous, self._clock()
+            )
+            memory.refusals[item.subject] = refusal
+            logger.info("%s/%s: %s refused: %s", job.namespace, job.name, item.subject, refusal.message)
+        else:
+            memory.refusals.pop(item.subject, None)
+            if resource is PODS:
+                self._pods.remember(body)
+
+    async def _adopt(self, job: JobFact, item: Create, found: dict[str, Any], memory: _Memory) -> None:
+        """Take an object of ours that was there already: our first answer was lost, or the chief has a new pod."""
+        memory.refusals.pop(item.subject, None)
+        if item.subject != SERVICE:
+            self._pods.remember(found)
+        elif found.get("spec", {}).get("selector") != item.body["spec"]["selector"]:
+            patch = {"spec": {"selector": item.body["spec"]["selector"]}}
+            await self._client.merge_patch(SERVICES, item.body["metadata"]["name"], patch, job.namespace)
+
+    async def _delete(self, pod: PodFact) -> None:
+        await self._client.delete(PODS, pod.name, pod.namespace, uid=pod.uid)
+
+    # --- Status ---
+
+    async def _write_status(self, job: JobFact, status: dict[str, Any], memory: _Memory) -> bool:
+        """Apply the status; False when the job has moved on, so that the decision must be taken anew.
+
+        The resourceVersion in the body makes sure that the status goes to this very object: a job that was deleted
+        and applied again under its name is another job, and the API server ignores a UID here.
+        """
+        body = self._jobs.body(job.uid)
+        if body is None:
+            return True
+        version = body.get("metadata", {}).get("resourceVersion")
+        patch = {"metadata": {"name": job.name, "resourceVersion": version}, "status": status}
+        try:
+            written = await self._client.apply(
+                TRAININGJOBS, job.name, patch, job.namespace, field_manager=names.FIELD_MANAGER, subresource="status"
+            )
+        except ApiError as error:
+            if error.not_found:
+                self._jobs.remove(job.uid)
+                return True
+            if not error.conflict:
+                raise
+            await self._refresh(job)
+            return False
+        self._jobs.put(written, quiet=True)
+        memory.written_at = self._clock()
+        return True
+
+    async def _refresh(self, job: JobFact) -> None:
+        try:
+            self._jobs.put(await self._client.get(TRAININGJOBS, job.name, job.namespace), quiet=True)
+        except ApiError as error:
+            if not error.not_found:
+                raise
+            self._jobs.remove(job.uid)
+
+
+def _why(error: ApiError, item: Create) -> str:
+    if error.conflict:
+        kind = "Service" if item.subject == SERVICE else "pod"
+        return (
+            f"a {kind} named {item.body['metadata']['name']} exists and belongs to somebody else: "
+            "delete it or name the job otherwise"
+        )
+    return error.message

@@ -1,0 +1,379 @@
+"""One table of specs for both judges: the unit tests hold Python against it, tests/apiserver a real API server."""
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+Spec = dict[str, Any]
+
+#: Every field of the API, each at least once.
+EVERYTHING: Spec = {
+    "image": "localhost/trainingjob/trainer:dev",
+    "imagePullPolicy": "IfNotPresent",
+    "imagePullSecrets": ["registry", "mirror.registry"],
+    "workers": {"replicas": 3},
+    "nodePool": {
+        "name": "a100",
+        "accelerator": {"resource": "nvidia.com/gpu", "count": 8},
+        "nodeSelector": {"example.com/pool": "a100", "empty": ""},
+        "tolerations": [
+            {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"},
+            {"key": "spot", "value": "true", "effect": "NoExecute", "tolerationSeconds": 60},
+            {"operator": "Exists"},
+        ],
+        "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [{}]}}},
+        "topologySpread": [
+            {"topologyKey": "topology.kubernetes.io/zone", "maxSkew": 2, "whenUnsatisfiable": "DoNotSchedule"},
+            {"topologyKey": "kubernetes.io/hostname"},
+        ],
+        "priorityClassName": "batch",
+        "schedulerName": "volcano",
+        "runtimeClassName": "nvidia",
+    },
+    "resources": {
+        "requests": {"cpu": "500m", "memory": "1Gi", "ephemeral-storage": 1000000},
+        "limits": {"cpu": 2, "memory": "1.5Gi", "example.com/fpga": "1e3"},
+    },
+    "volumes": [
+        {
+            "mountPath": "/data",
+            "subPath": "mnist/v1",
+            "readOnly": True,
+            "persistentVolumeClaim": {"claimName": "data"},
+        },
+        {"mountPath": "/scratch", "emptyDir": {"medium": "Memory", "sizeLimit": "1Gi"}},
+        {"mountPath": "/scratch/more", "emptyDir": {}},
+        {
+            "mountPath": "/etc/train",
+            "configMap": {"name": "c", "items": [{"key": "a", "path": "b/c", "mode": 420}], "optional": True},
+        },
+        {
+            "mountPath": "/etc/secret",
+            "secret": {"secretName": "s", "items": [{"key": "a", "path": ".a", "mode": 0}], "optional": False},
+        },
+        {"mountPath": "/host", "hostPath": {"path": "/", "type": "Directory"}},
+        {"mountPath": "/nfs", "nfs": {"server": "10.0.0.1", "path": "/export"}},
+        {"mountPath": "/csi", "csi": {"driver": "example.com", "volumeAttributes": {"a": "b"}}},
+        {
+            "mountPath": "/claim",
+            "ephemeral": {
+                "volumeClaimTemplate": {
+                    "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+                }
+            },
+        },
+    ],
+    "podTemplate": {
+        "metadata": {"labels": {"team": "vision"}, "annotations": {"example.com/note": "two words"}},
+        "spec": {"containers": [{"name": "trainer", "securityContext": {"capabilities": {"add": ["IPC_LOCK"]}}}]},
+    },
+    "program": {
+        "command": ["python", "-u", "main.py"],
+        "args": ["--epochs=$(EPOCHS)", ""],
+        "env": [
+            {"name": "EPOCHS", "value": "10"},
+            {"name": "PASSWORD", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}},
+        ],
+        "envFrom": [{"configMapRef": {"name": "settings"}}],
+        "workingDir": "/app",
+        "source": {"inline": {"files": {"main.py": "print('hi')\n", "lib/model.py": ""}}},
+    },
+    "reporting": {"intervalSeconds": 10},
+}
+
+
+@dataclass(frozen=True)
+class Good:
+    """A spec that both judges accept."""
+
+    id: str
+    spec: Spec
+
+
+@dataclass(frozen=True)
+class Bad:
+    """A spec that both refuse, naming `field`; `says` is in Python's sentence."""
+
+    id: str
+    spec: Spec
+    field: str
+    says: str
+
+
+def with_program(**fields: Any) -> Spec:
+    """Return a spec with a program and these fields of the spec."""
+    return {"program": {"command": ["true"]}, **fields}
+
+
+def with_volume(**fields: Any) -> Spec:
+    """Return a spec with one volume at /data."""
+    return with_program(volumes=[{"mountPath": "/data", **fields}])
+
+
+def with_pool(**fields: Any) -> Spec:
+    """Return a spec with a node pool of these fields."""
+    return with_program(nodePool=fields)
+
+
+def with_files(files: Any) -> Spec:
+    """Return a spec whose program has these files."""
+    return {"program": {"source": {"inline": {"files": files}}}}
+
+
+def with_env(*variables: Spec) -> Spec:
+    """Return a spec whose program has this environment."""
+    return {"program": {"env": list(variables)}}
+
+
+def _changed(**fields: Any) -> Spec:
+    return {**copy.deepcopy(EVERYTHING), **fields}
+
+
+GOOD = (
+    Good("everything", EVERYTHING),
+    Good("least", {"program": {}}),
+    Good("source-config-map", _changed(program={"source": {"configMap": {"name": "code"}}})),
+    Good("training", {"training": {"model": {"preset": "cnn"}, "epochs": 3}}),
+    Good("training-empty", {"training": {}}),
+    Good("workers-empty", with_program(workers={})),
+    Good("workers-most", with_program(workers={"replicas": 999})),
+    Good("nulls-are-absent", with_program(image=None, workers=None, nodePool={"accelerator": None})),
+    Good("accelerator-default", with_pool(accelerator={})),
+    Good("empty-lists", with_program(volumes=[], imagePullSecrets=[], resources={"limits": {}})),
+    Good("quantity-zero", with_program(resources={"requests": {"cpu": 0, "memory": "0"}})),
+    Good(
+        "quantity-forms",
+        with_program(
+            resources={"requests": {"cpu": ".5", "memory": "+1.k", "ephemeral-storage": "1E", "example.com/d": "1e3"}}
+        ),
+    ),
+    Good("hidden-names", with_program(volumes=[{"mountPath": "/.a/b..c/d.", "emptyDir": {}}])),
+    Good("files-nested", with_files({"a/b/c-d_e.1.py": "x = 'äöü {{ }}'\n"})),
+    Good("env-like-ours", with_env({"name": "TRAININGJOB"}, {"name": "TF_CONFIG_PATH"}, {"name": "_x.y-z"})),
+    Good(
+        "spread-both-ways",
+        with_pool(
+            topologySpread=[{"topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}, {"topologyKey": "zone"}]
+        ),
+    ),
+)
+
+BAD = (
+    Bad("neither-program-nor-training", {}, "spec", "exactly one of program, training"),
+    Bad("both-program-and-training", {"program": {}, "training": {}}, "spec", "exactly one of program, training"),
+    Bad("unknown-field", with_program(wokers={"replicas": 1}), "spec.wokers", "did you mean workers?"),
+    Bad(
+        "unknown-field-deep", with_pool(accelerator={"counts": 1}), "spec.nodePool.accelerator.counts", "mean count?"
+    ),
+    Bad(
+        "unknown-field-snake",
+        with_pool(node_selector={}),
+        "spec.nodePool.node_selector",
+        "did you mean nodeSelector?",
+    ),
+    Bad("unknown-field-in-list", with_volume(emptyDir={}, mountpath="/b"), "spec.volumes[0].mountpath", "mountPath?"),
+    Bad("unknown-nothing-near", with_program(zzz=1), "spec.zzz", "there are: image, imagePullPolicy"),
+    Bad("workers-negative", with_program(workers={"replicas": -1}), "spec.workers.replicas", "at least 0"),
+    Bad("workers-absurd", with_program(workers={"replicas": 1000}), "spec.workers.replicas", "at most 999"),
+    Bad("workers-huge", with_program(workers={"replicas": 2**63 - 1}), "spec.workers.replicas", "at most 999"),
+    Bad("workers-text", with_program(workers={"replicas": "3"}), "spec.workers.replicas", "whole number"),
+    Bad("workers-half", with_program(workers={"replicas": 1.5}), "spec.workers.replicas", "whole number"),
+    Bad("workers-bool", with_program(workers={"replicas": True}), "spec.workers.replicas", "whole number"),
+    Bad("workers-bare", with_program(workers=3), "spec.workers", "must be an object"),
+    Bad("image-empty", with_program(image=""), "spec.image", "at least 1 character"),
+    Bad("image-blank", with_program(image="a b"), "spec.image", "must match"),
+    Bad("image-number", with_program(image=1), "spec.image", "put it in quotes"),
+    Bad("pull-policy", with_program(imagePullPolicy="Sometimes"), "spec.imagePullPolicy", "'IfNotPresent'"),
+    Bad("pull-secret-twice", with_program(imagePullSecrets=["a", "a"]), "spec.imagePullSecrets[1]", "there twice"),
+    Bad("pull-secret-object", with_program(imagePullSecrets=[{"name": "a"}]), "spec.imagePullSecrets[0]", "a text"),
+    Bad("accelerators-none", with_pool(accelerator={"count": 0}), "spec.nodePool.accelerator.count", "at least 1"),
+    Bad("accelerators-absurd", with_pool(accelerator={"count": 65}), "spec.nodePool.accelerator.count", "at most 64"),
+    Bad("pool-name", with_pool(name="A_100"), "spec.nodePool.name", "must match"),
+    Bad("selector-value", with_pool(nodeSelector={"a": "b c"}), "spec.nodePool.nodeSelector.a", "must match"),
+    Bad("selector-bool", with_pool(nodeSelector={"gpu": True}), "spec.nodePool.nodeSelector.gpu", "put it in quotes"),
+    Bad("affinity-list", with_pool(affinity=[]), "spec.nodePool.affinity", "must be an object"),
+    Bad("toleration-no-key", with_pool(tolerations=[{"value": "x"}]), "spec.nodePool.tolerations[0]", "needs a key"),
+    Bad(
+        "toleration-value",
+        with_pool(tolerations=[{"key": "a", "operator": "Exists", "value": "b"}]),
+        "spec.nodePool.tolerations[0]",
+        "takes any value",
+    ),
+    Bad(
+        "toleration-seconds",
+        with_pool(tolerations=[{"key": "a", "effect": "NoSchedule", "tolerationSeconds": 1}]),
+        "spec.nodePool.tolerations[0]",
+        "needs effect NoExecute",
+    ),
+    Bad(
+        "toleration-effect",
+        with_pool(tolerations=[{"key": "a", "effect": "No"}]),
+        "spec.nodePool.tolerations[0].effect",
+        "must be one of",
+    ),
+    Bad(
+        "spread-no-key", with_pool(topologySpread=[{}]), "spec.nodePool.topologySpread[0].topologyKey", "is required"
+    ),
+    Bad(
+        "spread-twice",
+        with_pool(topologySpread=[{"topologyKey": "zone"}, {"topologyKey": "zone"}]),
+        "spec.nodePool.topologySpread[1]",
+        "earlier item",
+    ),
+    Bad(
+        "spread-skew",
+        with_pool(topologySpread=[{"topologyKey": "zone", "maxSkew": 0}]),
+        "spec.nodePool.topologySpread[0].maxSkew",
+        "at least 1",
+    ),
+    Bad(
+        "quantity-unit",
+        with_program(resources={"limits": {"memory": "1GB"}}),
+        "spec.resources.limits.memory",
+        "like 2, 500m or 1Gi",
+    ),
+    Bad(
+        "quantity-negative",
+        with_program(resources={"requests": {"cpu": -1}}),
+        "spec.resources.requests.cpu",
+        "at least 0",
+    ),
+    Bad(
+        "quantity-negative-text",
+        with_program(resources={"requests": {"cpu": "-1"}}),
+        "spec.resources.requests.cpu",
+        "at least 0",
+    ),
+    Bad("quantity-float", with_program(resources={"limits": {"cpu": 1.5}}), "spec.resources.limits.cpu", "500m"),
+    Bad("quantity-bool", with_program(resources={"limits": {"cpu": True}}), "spec.resources.limits.cpu", "500m"),
+    Bad(
+        "resource-typo",
+        with_program(resources={"limits": {"memroy": "1Gi"}}),
+        "spec.resources.limits",
+        "resources are cpu",
+    ),
+    Bad(
+        "accelerator-bare",
+        with_pool(accelerator={"resource": "gpu"}),
+        "spec.nodePool.accelerator.resource",
+        "like nvidia.com/gpu",
+    ),
+    Bad("quantity-long", with_program(resources={"limits": {"cpu": "1" * 33}}), "spec.resources.limits.cpu", "500m"),
+    Bad("volume-no-source", with_volume(), "spec.volumes[0]", "exactly one of persistentVolumeClaim"),
+    Bad(
+        "volume-two-sources",
+        with_volume(emptyDir={}, nfs={"server": "a", "path": "/"}),
+        "spec.volumes[0]",
+        "exactly one of",
+    ),
+    Bad(
+        "volume-no-path",
+        with_program(volumes=[{"emptyDir": {}}]),
+        "spec.volumes[0].mountPath",
+        "is required: Where the",
+    ),
+    Bad("volume-null-path", with_volume(emptyDir={}, mountPath=None), "spec.volumes[0].mountPath", "is required"),
+    Bad(
+        "volume-twice",
+        with_program(volumes=[{"mountPath": "/a", "emptyDir": {}}, {"mountPath": "/a", "emptyDir": {}}]),
+        "spec.volumes[1]",
+        "mountPath is that of an earlier item",
+    ),
+    *(
+        Bad(
+            f"mount-reserved{path.replace('/', '-')}",
+            with_volume(emptyDir={}, mountPath=path),
+            "spec.volumes[0].mountPath",
+            "choose another",
+        )
+        for path in ("/workspace", "/tmp", "/dev/shm", "/var/run/trainingjob")
+    ),
+    *(
+        Bad(
+            f"mount-path-{number}",
+            with_volume(emptyDir={}, mountPath=path),
+            "spec.volumes[0].mountPath",
+            "like /data",
+        )
+        for number, path in enumerate(("data", "/", "", "/data/", "//data", "/a/../tmp", "/./tmp", "/..a", "/a:b"))
+    ),
+    *(
+        Bad(
+            f"sub-path-{number}", with_volume(emptyDir={}, subPath=path), "spec.volumes[0].subPath", "a relative path"
+        )
+        for number, path in enumerate(("/a", "../a", "a/../b", "a//b", "..a", ""))
+    ),
+    Bad(
+        "claim-name",
+        with_volume(persistentVolumeClaim={}),
+        "spec.volumes[0].persistentVolumeClaim.claimName",
+        "required",
+    ),
+    Bad("size-limit", with_volume(emptyDir={"sizeLimit": "big"}), "spec.volumes[0].emptyDir.sizeLimit", "500m"),
+    Bad(
+        "file-mode",
+        with_volume(configMap={"name": "a", "items": [{"key": "a", "path": "b", "mode": 0o1000}]}),
+        "spec.volumes[0].configMap.items[0].mode",
+        "at most 511",
+    ),
+    Bad(
+        "host-path-type",
+        with_volume(hostPath={"path": "/a", "type": "Socket"}),
+        "spec.volumes[0].hostPath.type",
+        "one of",
+    ),
+    Bad("csi-text", with_volume(csi="driver"), "spec.volumes[0].csi", "must be an object"),
+    Bad(
+        "label-value",
+        with_program(podTemplate={"metadata": {"labels": {"a": "b/c"}}}),
+        "spec.podTemplate.metadata.labels.a",
+        "must match",
+    ),
+    Bad("command-text", {"program": {"command": "python main.py"}}, "spec.program.command", "must be a list"),
+    Bad("command-empty", {"program": {"command": []}}, "spec.program.command", "at least 1"),
+    Bad("command-number", {"program": {"command": ["sleep", 1]}}, "spec.program.command[1]", "put it in quotes"),
+    Bad(
+        "env-config",
+        with_env({"name": "A"}, {"name": "TF_CONFIG"}),
+        "spec.program.env[1].name",
+        "set by the launcher",
+    ),
+    Bad("env-ours", with_env({"name": "TRAININGJOB_X"}), "spec.program.env[0].name", "choose another name"),
+    Bad("env-twice", with_env({"name": "A"}, {"name": "A", "value": "b"}), "spec.program.env[1]", "name is that of"),
+    Bad("env-name", with_env({"name": "1A"}), "spec.program.env[0].name", "must match"),
+    Bad("env-number", with_env({"name": "A", "value": 1}), "spec.program.env[0].value", "put it in quotes"),
+    Bad("env-map", {"program": {"env": {"A": "b"}}}, "spec.program.env", "must be a list"),
+    Bad("working-dir", {"program": {"workingDir": "app"}}, "spec.program.workingDir", "an absolute path"),
+    Bad("source-none", {"program": {"source": {}}}, "spec.program.source", "exactly one of configMap, inline"),
+    Bad(
+        "source-both",
+        {"program": {"source": {"configMap": {"name": "a"}, "inline": {"files": {"a": "b"}}}}},
+        "spec.program.source",
+        "exactly one of configMap, inline",
+    ),
+    Bad("files-none", with_files({}), "spec.program.source.inline.files", "at least 1"),
+    Bad(
+        "files-many",
+        with_files({f"f{n}.py": "" for n in range(33)}),
+        "spec.program.source.inline.files",
+        "at most 32",
+    ),
+    *(
+        Bad(
+            f"file-name-{number}",
+            with_files({name: ""}),
+            "spec.program.source.inline.files",
+            "relative paths like main.py",
+        )
+        for number, name in enumerate(("../x.py", "/x.py", "a//b", "a/", ".hidden", "a b.py", "x\n", "a" * 201))
+    ),
+    Bad(
+        "file-long", with_files({"main.py": "x" * 65537}), "spec.program.source.inline.files.main.py", "at most 65536"
+    ),
+    Bad("training-text", {"training": "cnn"}, "spec.training", "must be an object"),
+    Bad("interval", with_program(reporting={"intervalSeconds": 0}), "spec.reporting.intervalSeconds", "at least 1"),
+)
+
+#: Names that both refuse, and one word of why.
+BAD_NAMES = (("a" * 53, "52"), ("mnist.cnn", "DNS label"), ("1st", "DNS label"))
+GOOD_NAMES = ("a", "mnist-cnn", "a" * 52, "x1")

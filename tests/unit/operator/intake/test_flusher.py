@@ -1,0 +1,386 @@
+"""The flusher in fake time, against an API server with optimistic locks and a second replica."""
+
+import asyncio
+import copy
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import looptime
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trainingjob_operator.api.contract import Report, Training
+from trainingjob_operator.intake.flusher import Flusher, StatusFact
+from trainingjob_operator.intake.store import Order, ReportStore
+from trainingjob_operator.kube.backoff import Backoff
+from trainingjob_operator.kube.errors import ApiError
+from trainingjob_operator.kube.limiter import TokenBucket
+from trainingjob_operator.kube.resources import TRAININGJOBS, Resource
+
+pytestmark = pytest.mark.looptime
+
+
+class Jobs:
+    """TrainingJobs as kube-apiserver keeps them: resourceVersion is a precondition, metadata.uid is none."""
+
+    def __init__(self, *names: str) -> None:
+        self.version = 0
+        self.jobs: dict[str, dict[str, Any]] = {}
+        self.log: list[tuple[float, str, Order]] = []
+        self.gets = 0
+        self.fail: list[ApiError] = []
+        self.delay = 0.0
+        for name in names:
+            self.make(name)
+
+    def make(self, name: str, uid: str | None = None) -> None:
+        self.version += 1
+        metadata = {"name": name, "uid": uid or f"u-{name}", "resourceVersion": str(self.version)}
+        self.jobs[name] = {"metadata": metadata, "status": {"phase": "Running"}}
+
+    def touch(self, name: str) -> None:
+        """Somebody else writes the job, the reconciler for instance."""
+        self.version += 1
+        self.jobs[name]["metadata"]["resourceVersion"] = str(self.version)
+
+    async def get(self, resource: Resource, name: str, namespace: str | None = None, /) -> dict[str, Any]:
+        assert (resource, namespace) == (TRAININGJOBS, "ns")
+        self.gets += 1
+        await asyncio.sleep(self.delay)
+        if name not in self.jobs:
+            raise ApiError(404, "NotFound")
+        return copy.deepcopy(self.jobs[name])
+
+    async def apply(
+        self,
+        resource: Resource,
+        name: str,
+        body: Mapping[str, Any],
+        namespace: str | None = None,
+        /,
+        *,
+        field_manager: str,
+        force: bool = True,
+        subresource: str | None = None,
+    ) -> dict[str, Any]:
+        assert (resource, namespace, subresource, force) == (TRAININGJOBS, "ns", "status", True)
+        assert field_manager == "trainingjob-operator-intake"
+        await asyncio.sleep(self.delay)
+        if self.fail:
+            raise self.fail.pop(0)
+        if name not in self.jobs:
+            raise ApiError(404, "NotFound")
+        job = self.jobs[name]
+        if body["metadata"]["resourceVersion"] != job["metadata"]["resourceVersion"]:
+            raise ApiError(409, "Conflict")
+        job["status"] = {"phase": job["status"]["phase"], **copy.deepcopy(body["status"])}
+        self.touch(name)
+        order = self.order(name)
+        assert order is not None
+        self.log.append((now(), name, order))
+        return copy.deepcopy(job)
+
+    def order(self, name: str) -> Order | None:
+        return StatusFact.of(self.jobs[name]).order
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+class Replica:
+    """A store and a flusher. Its cache is `api` itself, or what it was when `freeze` was called."""
+
+    def __init__(self, api: Jobs, rate: float = 20, burst: int = 20, **kwargs: Any) -> None:
+        self.api = api
+        self.frozen: dict[str, dict[str, Any]] | None = None
+        self.results: list[str] = []
+        self.store = ReportStore(now, lambda: 1e9 + now(), min_interval=5)
+        self.flusher = Flusher(
+            self.store,
+            api,
+            self.lookup,
+            limiter=TokenBucket(rate, burst, clock=now),
+            backoff=Backoff(base=1, limit=60, rand=lambda: 1.0),
+            clock=now,
+            on_flush=lambda result, _seconds: self.results.append(result),
+            **kwargs,
+        )
+
+    def freeze(self) -> None:
+        self.frozen = copy.deepcopy(self.api.jobs)
+
+    def lookup(self, uid: str) -> StatusFact | None:
+        jobs = self.api.jobs if self.frozen is None else self.frozen
+        return next((StatusFact.of(job) for job in jobs.values() if job["metadata"]["uid"] == uid), None)
+
+    def put(self, name: str, sequence: int, **kwargs: Any) -> None:
+        fields: dict[str, Any] = {"generation": 1, "incarnation": 1, "state": "Running"} | kwargs
+        fields.setdefault("training", Training(step=sequence))
+        self.store.put(f"u-{name}", "ns", name, Report("chief-0", sequence=sequence, **fields))
+
+
+@asynccontextmanager
+async def running(*replicas: Replica) -> AsyncIterator[None]:
+    tasks = [asyncio.create_task(replica.flusher.run()) for replica in replicas]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        assert all(task.cancelled() for task in tasks), "a flusher ended by itself"
+
+
+async def test_the_first_report_is_shown_at_once_and_the_next_ones_seldom() -> None:
+    api = Jobs("a")
+    replica = Replica(api)
+    async with running(replica):
+        began = now()
+        for sequence in range(60):
+            replica.put("a", sequence)
+            await asyncio.sleep(0.5)
+        await asyncio.sleep(10)
+    times = [round(when - began, 1) for when, _, _ in api.log]
+    assert times == [0, 5, 10, 15, 20, 25, 30]
+    assert api.order("a") == (1, 1, 59)
+    assert api.jobs["a"]["status"]["training"]["step"] == 59
+    assert api.jobs["a"]["status"]["phase"] == "Running"
+    assert api.gets == 0
+
+
+async def test_a_change_of_state_and_the_last_report_do_not_wait() -> None:
+    api = Jobs("a")
+    replica = Replica(api)
+    async with running(replica):
+        replica.put("a", 0, state="Forming")
+        await asyncio.sleep(1)
+        replica.put("a", 1)
+        await asyncio.sleep(1)
+        replica.put("a", 2, state="Succeeded", final=True)
+        began = now()
+        await asyncio.sleep(1)
+        assert api.log[-1][0] == pytest.approx(began)
+        assert api.order("a") == (1, 1, 2)
+
+
+async def test_all_jobs_together_keep_to_the_global_rate_and_urgent_ones_go_first() -> None:
+    names = [f"j{number}" for number in range(40)]
+    api = Jobs(*names)
+    replica = Replica(api, rate=2, burst=1)
+    async with running(replica):
+        for name in names:
+            replica.put(name, 0)
+        await asyncio.sleep(9.9)
+        assert len(api.log) == 20
+        await asyncio.sleep(60)
+        for name in names:
+            replica.put(name, 1)
+        await asyncio.sleep(0)
+        replica.put("j39", 2, state="Failed", final=True)
+        await asyncio.sleep(1.1)
+        assert "j39" in [name for _, name, _ in api.log[-3:]]
+
+
+async def test_a_slow_write_does_not_hold_the_others_up() -> None:
+    api = Jobs("a", "b", "c")
+    api.delay = 25
+    replica = Replica(api)
+    async with running(replica):
+        began = now()
+        for name in "abc":
+            replica.put(name, 0)
+        await asyncio.sleep(26)
+        assert [round(when - began) for when, _, _ in api.log] == [25, 25, 25]
+
+
+async def test_a_later_report_of_the_other_replica_is_never_overwritten() -> None:
+    api = Jobs("a")
+    slow, fast = Replica(api), Replica(api)
+    slow.freeze()
+    async with running(slow, fast):
+        fast.put("a", 6)
+        await asyncio.sleep(1)
+        slow.put("a", 5)  # its cache still shows no report at all
+        await asyncio.sleep(1)
+    assert [order for _, _, order in api.log] == [(1, 1, 6)]
+    assert slow.results == ["skipped"]
+    assert not slow.store.dirty("u-a")
+    assert api.gets == 1
+
+
+async def test_a_stale_cache_costs_one_read_and_no_report() -> None:
+    api = Jobs("a")
+    replica = Replica(api)
+    replica.freeze()
+    api.touch("a")
+    async with running(replica):
+        replica.put("a", 3)
+        await asyncio.sleep(1)
+    assert (api.order("a"), api.gets, replica.results) == ((1, 1, 3), 1, ["written"])
+
+
+async def test_what_the_status_shows_already_is_not_written_again() -> None:
+    api = Jobs("a")
+    first, second = Replica(api), Replica(api)
+    async with running(first, second):
+        first.put("a", 3)
+        await asyncio.sleep(1)
+        second.put("a", 3)
+        await asyncio.sleep(1)
+    assert len(api.log) == 1
+    assert second.results == ["skipped"]
+
+
+@pytest.mark.parametrize("made_again", [True, False])
+async def test_a_job_that_is_gone_is_dropped_and_its_successor_left_alone(made_again: bool) -> None:
+    api = Jobs("a")
+    replica = Replica(api)
+    replica.freeze()
+    del api.jobs["a"]
+    if made_again:
+        api.make("a", uid="u-successor")
+    async with running(replica):
+        replica.put("a", 3)
+        await asyncio.sleep(1)
+    assert replica.results == ["gone"]
+    assert api.log == []
+    assert len(replica.store) == 0
+
+
+async def test_a_job_that_the_cache_does_not_know_yet_is_read() -> None:
+    api = Jobs("a")
+    replica = Replica(api)
+    replica.frozen = {}
+    async with running(replica):
+        replica.put("a", 3)
+        await asyncio.sleep(1)
+    assert api.order("a") == (1, 1, 3)
+
+
+async def test_errors_are_tried_again_with_growing_pauses_and_newer_reports_go_along() -> None:
+    api = Jobs("a")
+    replica = Replica(api)
+    api.fail = [ApiError(500, "InternalError") for _ in range(3)]
+    async with running(replica):
+        began = now()
+        replica.put("a", 3)
+        await asyncio.sleep(0.5)
+        replica.put("a", 4)
+        await asyncio.sleep(20)
+    assert [(round(when - began), order) for when, _, order in api.log] == [(7, (1, 1, 4))]
+    assert replica.results == ["failed"] * 3 + ["written"]
+
+
+async def test_a_defect_does_not_end_the_flusher(caplog: pytest.LogCaptureFixture) -> None:
+    api = Jobs("a", "b")
+    replica = Replica(api)
+    lookup, replica.flusher._lookup = replica.flusher._lookup, lambda uid: 1 / 0  # type: ignore[assignment]
+    async with running(replica):
+        replica.put("a", 3)
+        await asyncio.sleep(0.5)
+        replica.flusher._lookup = lookup
+        await asyncio.sleep(5)
+    assert api.order("a") == (1, 1, 3)
+    assert "ZeroDivisionError" in caplog.text
+
+
+async def test_flush_now_does_not_wait_for_the_interval() -> None:
+    api = Jobs("a")
+    replica = Replica(api)
+    async with running(replica):
+        replica.put("a", 0)
+        await asyncio.sleep(1)
+        replica.put("a", 1)
+        assert await replica.flusher.flush_now("u-a")
+        assert api.order("a") == (1, 1, 1)
+        assert await replica.flusher.flush_now("u-a")
+        assert await replica.flusher.flush_now("u-nobody")
+        assert len(api.log) == 2
+
+
+async def test_flush_now_waits_for_a_write_under_way_and_writes_what_came_since() -> None:
+    api = Jobs("a")
+    api.delay = 2
+    replica = Replica(api)
+    async with running(replica):
+        replica.put("a", 0)
+        await asyncio.sleep(1)
+        replica.put("a", 1)
+        assert await replica.flusher.flush_now("u-a")
+    assert [order for _, _, order in api.log] == [(1, 1, 0), (1, 1, 1)]
+
+
+async def test_flush_now_says_when_it_did_not_work() -> None:
+    api = Jobs("a")
+    replica = Replica(api)
+    api.fail = [ApiError(500, "InternalError")]
+    replica.put("a", 0)
+    assert not await replica.flusher.flush_now("u-a")
+    assert await replica.flusher.flush_now("u-a")
+
+
+async def test_drain_writes_what_is_left_within_its_time() -> None:
+    names = [f"j{number}" for number in range(10)]
+    api = Jobs(*names)
+    api.delay = 1
+    replica = Replica(api)
+    for name in names:
+        replica.put(name, 0)
+    assert await replica.flusher.drain(4.5) == 6
+    assert len(api.log) == 4
+
+
+# --- Two replicas, any order, any fault ---
+
+EVENTS = st.lists(
+    st.tuples(
+        st.floats(0, 4),  # pause
+        st.integers(0, 1),  # replica
+        st.integers(0, 30),  # sequence
+        st.integers(1, 2),  # generation
+        st.booleans(),  # the replica's cache freezes here, or thaws
+        st.booleans(),  # the reconciler writes
+        st.booleans(),  # the API server fails once
+    ),
+    max_size=25,
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(events=EVENTS, delay=st.floats(0, 3))
+def test_the_status_only_moves_forward_and_ends_with_the_latest(events: list[Any], delay: float) -> None:
+    loop = looptime.new_event_loop()
+    try:
+        loop.run_until_complete(check_order(events, delay))
+    finally:
+        loop.close()
+
+
+async def check_order(events: list[Any], delay: float) -> None:
+    api = Jobs("a")
+    api.delay = delay
+    replicas = [Replica(api), Replica(api)]
+    latest: list[Order] = []
+    async with running(*replicas):
+        for pause, which, sequence, generation, freeze, reconcile, fail in events:
+            await asyncio.sleep(pause)
+            replica = replicas[which]
+            if freeze:
+                replica.freeze()
+            else:
+                replica.frozen = None
+            if reconcile:
+                api.touch("a")
+            if fail:
+                api.fail.append(ApiError(503, "ServiceUnavailable"))
+            replica.put("a", sequence, generation=generation)
+            latest.append((1, generation, sequence))
+        await asyncio.sleep(300)
+    orders = [order for _, _, order in api.log]
+    assert orders == sorted(set(orders)), "an older report was written over a later one"
+    if latest:
+        assert orders[-1] == max(latest)
+    assert all(replica.store.dirty_count == 0 for replica in replicas)

@@ -1,0 +1,279 @@
+"""The store: latest wins by order, urgent first, the rest seldom, bounded, and nothing is ever left unwritten."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trainingjob_operator.api.contract import Report
+from trainingjob_operator.intake.store import Put, ReportStore, order_of
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def report(sequence: int, generation: int = 1, incarnation: int = 1, **kwargs: Any) -> Report:
+    fields: dict[str, Any] = {"state": "Running"} | kwargs
+    return Report("chief-0", incarnation, generation, sequence, **fields)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def store(clock: Clock) -> ReportStore:
+    return ReportStore(clock, lambda: clock.now + 1e9, min_interval=5)
+
+
+def put(store: ReportStore, uid: str, *args: Any, **kwargs: Any) -> Put:
+    return store.put(uid, "ns", f"job-{uid}", report(*args, **kwargs))
+
+
+def latest(store: ReportStore, uid: str) -> Report:
+    entry = store.get(uid)
+    assert entry is not None
+    return entry.report
+
+
+def write(store: ReportStore) -> str | None:
+    """Write what is due next, successfully."""
+    uid = store.take()
+    if uid is not None:
+        store.settle(uid, order_of(latest(store, uid)))
+    return uid
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "fate"),
+    [
+        ((5, 1, 1), (6, 1, 1), Put.TAKEN),
+        ((5, 1, 1), (5, 1, 1), Put.STALE),
+        ((5, 1, 1), (4, 1, 1), Put.STALE),
+        ((5, 2, 1), (9, 1, 1), Put.STALE),
+        ((5, 2, 1), (0, 3, 1), Put.TAKEN),
+        ((5, 7, 1), (0, 1, 2), Put.TAKEN),  # a new chief wins, whatever it counts
+        ((5, 1, 2), (9, 9, 1), Put.STALE),
+    ],
+)
+def test_the_later_report_wins(
+    store: ReportStore, first: tuple[int, ...], second: tuple[int, ...], fate: Put
+) -> None:
+    put(store, "u", *first)
+    assert put(store, "u", *second) is fate
+    kept = second if fate is Put.TAKEN else first
+    assert order_of(latest(store, "u")) == (kept[2], kept[1], kept[0])
+
+
+def test_nothing_follows_the_last_report_of_a_generation(store: ReportStore) -> None:
+    put(store, "u", 5, final=True, state="Failed")
+    assert put(store, "u", 6) is Put.STALE
+    assert put(store, "u", 0, generation=2) is Put.TAKEN
+
+
+def test_many_reports_cost_one_write_with_the_latest(store: ReportStore, clock: Clock) -> None:
+    for sequence in range(10):
+        put(store, "u", sequence)
+        clock.now += 0.1
+    entry = store.get("u")
+    assert entry is not None
+    assert (entry.report.sequence, entry.dirty_since, entry.received_at) == (9, 100.0, pytest.approx(1e9 + 100.9))
+    assert write(store) == "u"
+    assert not store.dirty("u")
+    assert write(store) is None
+
+
+def test_the_first_report_is_urgent_and_the_next_ones_wait_for_the_interval(store: ReportStore, clock: Clock) -> None:
+    put(store, "u", 0)
+    assert write(store) == "u"
+    clock.now += 1
+    put(store, "u", 1)
+    assert (store.take(), store.next_due()) == (None, pytest.approx(4))
+    clock.now += 4
+    assert store.next_due() == 0
+    assert write(store) == "u"
+    clock.now += 60
+    put(store, "u", 2)
+    assert write(store) == "u", "after a long silence there is nothing to wait for"
+
+
+@pytest.mark.parametrize("change", [{"state": "Failed"}, {"final": True}, {"generation": 2}, {"incarnation": 2}])
+def test_what_people_wait_for_is_due_at_once(store: ReportStore, change: dict[str, Any]) -> None:
+    put(store, "u", 0)
+    write(store)
+    put(store, "u", 1)
+    assert store.take() is None
+    put(store, "u", 2, **change)
+    entry = store.get("u")
+    assert entry is not None
+    assert entry.urgent
+    assert write(store) == "u"
+
+
+def test_urgency_is_not_lost_when_a_plain_report_follows(store: ReportStore) -> None:
+    put(store, "u", 0, state="Forming")
+    write(store)
+    put(store, "u", 1, state="Running")
+    put(store, "u", 2, state="Running")
+    assert store.take() == "u"
+    assert latest(store, "u").sequence == 2
+
+
+def test_urgent_jobs_go_before_others_that_waited_longer(store: ReportStore, clock: Clock) -> None:
+    for uid in "abc":
+        put(store, uid, 0)
+        write(store)
+    clock.now += 60
+    put(store, "a", 1)
+    put(store, "b", 1)
+    put(store, "c", 1, state="Succeeded", final=True)
+    assert [write(store) for _ in range(4)] == ["c", "a", "b", None]
+
+
+def test_a_report_that_comes_during_the_write_is_written_afterwards(store: ReportStore, clock: Clock) -> None:
+    put(store, "u", 0)
+    uid = store.take()
+    assert uid == "u"
+    put(store, "u", 1)
+    assert store.take() is None, "one write of a job at a time"
+    store.settle("u", (1, 1, 0))
+    assert store.dirty("u")
+    assert store.take() is None
+    clock.now += 5
+    assert write(store) == "u"
+    assert not store.dirty("u")
+
+
+def test_a_later_report_in_the_status_settles_an_older_one(store: ReportStore) -> None:
+    put(store, "u", 3)
+    store.take()
+    store.settle("u", (1, 1, 8))  # another replica wrote it
+    assert not store.dirty("u")
+
+
+def test_a_failed_write_comes_again(store: ReportStore, clock: Clock) -> None:
+    put(store, "u", 0)
+    store.take()
+    store.defer("u", 7)
+    assert (store.failures("u"), store.take(), store.next_due()) == (1, None, 7)
+    put(store, "u", 1)
+    assert store.take() is None, "a plain report does not shorten the back-off"
+    clock.now += 7
+    assert write(store) == "u"
+    assert store.failures("u") == 0
+
+
+def test_claim_takes_a_job_before_its_time(store: ReportStore) -> None:
+    put(store, "u", 0)
+    write(store)
+    put(store, "u", 1)
+    assert store.claim("u")
+    assert not store.claim("u")
+    store.settle("u", (1, 1, 1))
+    assert not store.claim("u")
+    assert not store.claim("nobody")
+
+
+def test_a_dropped_job_is_forgotten(store: ReportStore) -> None:
+    put(store, "u", 0)
+    store.drop("u")
+    assert (store.take(), store.next_due(), len(store), store.get("u")) == (None, None, 0, None)
+    store.settle("u", (1, 1, 0))
+    store.defer("u", 1)
+    assert len(store) == 0
+
+
+def test_memory_is_bounded_and_unwritten_reports_are_the_last_to_go(clock: Clock) -> None:
+    store = ReportStore(clock, clock, limit=3)
+    for uid in "abc":
+        put(store, uid, 0)
+    assert write(store) == "a"
+    put(store, "d", 0)
+    assert (len(store), store.get("a")) == (3, None)
+    put(store, "e", 0)
+    assert (len(store), store.get("b")) == (3, None), "all are dirty: the longest silent one goes"
+    assert {write(store), write(store), write(store), write(store)} == {"c", "d", "e", None}
+
+
+def test_on_dirty_tells_when_there_may_be_something_to_do(clock: Clock) -> None:
+    told: list[float] = []
+    store = ReportStore(clock, clock, on_dirty=lambda: told.append(clock.now))
+    put(store, "u", 0)
+    put(store, "u", 0)
+    assert len(told) == 1
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(
+            st.just("put"),
+            st.integers(0, 2),
+            st.integers(0, 12),
+            st.integers(1, 2),
+            st.sampled_from(["Forming", "Running", "Failed"]),
+            st.booleans(),
+        ),
+        st.tuples(st.just("pass"), st.floats(0, 8)),
+        st.tuples(st.just("take")),
+        st.tuples(st.just("write"), st.integers(0, 2)),
+        st.tuples(st.just("fail"), st.integers(0, 2), st.floats(0, 10)),
+    ),
+    max_size=60,
+)
+
+
+@settings(max_examples=300)
+@given(steps=STEPS)
+def test_every_latest_report_is_written_in_the_end_and_no_older_one_after_it(steps: list[tuple[Any, ...]]) -> None:
+    clock = Clock()
+    store = ReportStore(clock, clock, min_interval=5)
+    best: dict[str, tuple[int, int, int]] = {}
+    shown: dict[str, tuple[int, int, int]] = {}
+    writing: dict[str, tuple[int, int, int]] = {}
+
+    def take() -> bool:
+        uid = store.take()
+        if uid is None:
+            return False
+        assert uid not in writing, "one write of a job at a time"
+        writing[uid] = order_of(latest(store, uid))
+        return True
+
+    def finish(uid: str) -> None:
+        order = writing.pop(uid)
+        assert order > shown.get(uid, (0, 0, -1)), "written again or out of order"
+        shown[uid] = order
+        store.settle(uid, order)
+
+    for step in steps:
+        if step[0] == "put":
+            _, number, sequence, generation, state, final = step
+            uid = str(number)
+            if put(store, uid, sequence, generation, state=state, final=final) is Put.TAKEN:
+                assert (1, generation, sequence) > best.get(uid, (0, 0, -1))
+                best[uid] = (1, generation, sequence)
+        elif step[0] == "pass":
+            clock.now += step[1]
+        elif step[0] == "take":
+            take()
+        elif step[0] == "write" and str(step[1]) in writing:
+            finish(str(step[1]))
+        elif step[0] == "fail" and writing.pop(str(step[1]), None) is not None:
+            store.defer(str(step[1]), step[2])
+    for uid in list(writing):
+        finish(uid)
+    for _ in range(20):
+        clock.now += 5
+        while take():
+            for uid in list(writing):
+                finish(uid)
+    assert shown == best
+    assert store.dirty_count == 0
+    assert store.next_due() is None
