@@ -1,0 +1,249 @@
+"""TF_CONFIG, thread counts, the program's files, the trainer's environment, the termination message, the messages."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trainingjob_launcher.contract import MAX_TERMINATION_BYTES, ContractError, Failure, Report
+from trainingjob_launcher.messages import End, Hello, MessageError, TrainerExit
+from trainingjob_launcher.program import ProgramError, place
+from trainingjob_launcher.rendezvous import join_address
+from trainingjob_launcher.settings import Timings
+from trainingjob_launcher.shell import accelerators, trainer_environment
+from trainingjob_launcher.termination import write_termination_message
+from trainingjob_launcher.tf_config import tf_config
+from trainingjob_launcher.threads import cpu_limit, thread_count, thread_variables
+from trainingjob_launcher.wire import MAX_LINE, Session
+
+# --- TF_CONFIG ---
+
+GANG = [("worker-2", "c:1"), ("chief-0", "a:1"), ("worker-0", "b:1")]
+
+
+def test_workers_get_contiguous_indices_in_their_own_order() -> None:
+    cluster = {"chief": ["a:1"], "worker": ["b:1", "c:1"]}
+    assert json.loads(tf_config("chief-0", GANG) or "") == {"cluster": cluster, "task": {"type": "chief", "index": 0}}
+    assert json.loads(tf_config("worker-2", GANG) or "")["task"] == {"type": "worker", "index": 1}
+    assert json.loads(tf_config("worker-0", GANG) or "")["cluster"] == cluster
+
+
+def test_workers_are_ordered_by_number_and_not_by_letter() -> None:
+    gang = [("chief-0", "a:1"), *((f"worker-{n}", f"w{n}:1") for n in (10, 9, 2))]
+    assert json.loads(tf_config("worker-10", gang) or "")["cluster"]["worker"] == ["w2:1", "w9:1", "w10:1"]
+
+
+def test_a_chief_alone_has_none() -> None:
+    assert tf_config("chief-0", [("chief-0", "a:1")]) is None
+
+
+@pytest.mark.parametrize(
+    "gang", [[], [("worker-0", "a:1")], [*GANG, ("worker-0", "d:1")], [*GANG, ("evaluator-0", "d:1")]]
+)
+def test_what_is_no_gang_is_refused(gang: list[tuple[str, str]]) -> None:
+    with pytest.raises(ValueError):
+        tf_config("worker-0", gang)
+    with pytest.raises(ValueError, match="worker-7"):
+        tf_config("worker-7", GANG)
+
+
+# --- Threads ---
+
+
+def test_the_lowest_quota_on_the_way_to_the_root_counts_v2(tmp_path: Path) -> None:
+    inner = tmp_path / "kubepods" / "pod1" / "c1"
+    inner.mkdir(parents=True)
+    (inner / "cpu.max").write_text("max 100000\n")
+    (inner.parent / "cpu.max").write_text("150000 100000\n")
+    (inner.parent.parent / "cpu.max").write_text("800000 100000\n")
+    assert cpu_limit("0::/kubepods/pod1/c1\n", tmp_path) == pytest.approx(1.5)
+
+
+def test_inside_a_cgroup_namespace_the_root_is_ours(tmp_path: Path) -> None:
+    (tmp_path / "cpu.max").write_text("50000 100000\n")
+    assert cpu_limit("0::/\n", tmp_path) == pytest.approx(0.5)
+    assert cpu_limit("0::/../..\n", tmp_path) == pytest.approx(0.5)
+
+
+def test_v1_with_a_path_of_the_host_that_does_not_exist_here(tmp_path: Path) -> None:
+    mount = tmp_path / "cpu,cpuacct"
+    mount.mkdir()
+    (mount / "cpu.cfs_quota_us").write_text("200000\n")
+    (mount / "cpu.cfs_period_us").write_text("100000\n")
+    text = "11:memory:/docker/x\n4:cpu,cpuacct:/docker/x\n0::/docker/x\n"
+    assert cpu_limit(text, tmp_path) == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize("content", ["max 100000", "", "-1 100000", "x y", "100000 0"])
+def test_no_quota_is_no_limit(tmp_path: Path, content: str) -> None:
+    (tmp_path / "cpu.max").write_text(content)
+    assert cpu_limit("0::/\n", tmp_path) is None
+    assert cpu_limit("", tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    ("limit", "cores", "count"), [(None, 8, 8), (0.3, 8, 1), (1.0, 8, 1), (1.5, 8, 2), (64.0, 8, 8)]
+)
+def test_threads_follow_the_quota(limit: float | None, cores: int, count: int) -> None:
+    assert thread_count(limit, cores) == count
+
+
+def test_what_the_user_has_set_stays() -> None:
+    assert thread_variables({"OMP_NUM_THREADS": "7"}, 1.0, 8) == {
+        "TF_NUM_INTRAOP_THREADS": "1",
+        "TF_NUM_INTEROP_THREADS": "2",
+    }
+
+
+# --- The trainer's environment ---
+
+
+def test_the_trainer_gets_its_cluster_and_no_secret() -> None:
+    env = {"TRAININGJOB_KEY": "ab" * 32, "PATH": "/bin", "TF_CONFIG": "old", "LANG": "C"}
+    out = trainer_environment(env, "worker-0", GANG, "/tmp/socket")
+    assert "TRAININGJOB_KEY" not in out
+    assert "ab" * 32 not in str(out)
+    assert (out["PATH"], out["LANG"], out["TRAININGJOB_SOCKET"]) == ("/bin", "C", "/tmp/socket")
+    assert json.loads(out["TF_CONFIG"])["task"]["type"] == "worker"
+    assert out["PYTHONUNBUFFERED"] == "1"
+    assert "TF_CONFIG" not in trainer_environment(env, "chief-0", GANG[1:2], "/tmp/socket")
+
+
+@pytest.mark.parametrize(("visible", "number"), [("GPU-1,GPU-2", 2), ("0", 1), ("void", 0), ("none", 0)])
+def test_accelerators_are_counted(visible: str, number: int) -> None:
+    assert accelerators({"NVIDIA_VISIBLE_DEVICES": visible}) == number
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [("10.0.0.1", "10.0.0.1:2222"), ("fd00::1", "[fd00::1]:2222"), ("::ffff:10.0.0.1", "10.0.0.1:2222")],
+)
+def test_addresses_are_written_as_tensorflow_reads_them(host: str, address: str) -> None:
+    assert join_address(host, 2222) == address
+
+
+# --- The program ---
+
+
+def test_inline_files_are_written_below_the_work_dir(tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    place(str(work), {"main.py": "print('\u00e9')\n", "lib/model.py": ""})
+    assert (work / "main.py").read_text(encoding="utf-8") == "print('\u00e9')\n"
+    assert (work / "lib" / "model.py").exists()
+
+
+@pytest.mark.parametrize("name", ["../x", "/etc/x", "a/../../x", "", ".", "lib/", "a\x00b", ".."])
+def test_names_that_lead_elsewhere_are_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ProgramError, match="relative path"):
+        place(str(tmp_path / "work"), {name: "x"})
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_mounted_configmap_is_copied_without_the_kubelets_links(tmp_path: Path) -> None:
+    source, work = tmp_path / "source", tmp_path / "work"
+    data = source / "..2026_11_22"
+    data.mkdir(parents=True)
+    (data / "main.py").write_text("print(1)")
+    (source / "..data").symlink_to("..2026_11_22")
+    (source / "main.py").symlink_to("..data/main.py")
+    place(str(work), {}, str(source))
+    assert os.listdir(work) == ["main.py"]
+    assert not (work / "main.py").is_symlink()
+    assert (work / "main.py").read_text() == "print(1)"
+
+
+def test_what_can_not_be_written_or_read_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ProgramError, match="can't be written"):
+        place(str(tmp_path / "file" / "work"), {"main.py": ""})
+    with pytest.raises(ProgramError, match="TRAININGJOB_WORK_DIR"):
+        place("", {"main.py": ""})
+    with pytest.raises(ProgramError, match="not mounted"):
+        place(str(tmp_path / "work"), {}, str(tmp_path / "nowhere"))
+    place("", {})
+
+
+# --- The termination message ---
+
+FAILURE = Failure("worker-1", "TrainerFailed", "ValueError: bad", 1, None, 1, ("x" * 400,) * 50)
+
+
+def test_the_termination_message_is_the_report_cut_to_what_the_kubelet_keeps(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_text("old" * 5000)
+    report = Report("chief-0", 1, 1, 9, "Failed", True, None, FAILURE)
+    write_termination_message(report, {"TRAININGJOB_TERMINATION_PATH": str(path)})
+    data = path.read_bytes()
+    assert len(data) <= MAX_TERMINATION_BYTES
+    read = Report.decode(data)
+    assert read.failure is not None
+    assert read.failure.message == "ValueError: bad"
+
+
+def test_a_message_that_can_not_be_written_is_said_and_no_more(capfd: pytest.CaptureFixture[str]) -> None:
+    report = Report("chief-0", 1, 1, 9, "Failed")
+    write_termination_message(report, {"TRAININGJOB_TERMINATION_PATH": "/nowhere/log"})
+    assert capfd.readouterr().err.startswith("trainingjob: the termination message could not be written")
+
+
+# --- Settings and messages ---
+
+
+def test_times_can_be_set_and_nonsense_is_refused() -> None:
+    assert Timings.from_env({"TRAININGJOB_GRACE_SECONDS": "3.5"}) == Timings(grace=3.5)
+    for text in ("x", "0", "-1", "nan", "inf"):
+        with pytest.raises(ContractError, match="TRAININGJOB_GRACE_SECONDS"):
+            Timings.from_env({"TRAININGJOB_GRACE_SECONDS": text})
+
+
+exits = st.builds(
+    TrainerExit,
+    st.integers(0, 255),
+    st.none() | st.integers(1, 64),
+    st.just("TrainerFailed"),
+    st.text(max_size=500),
+    st.lists(st.text(max_size=500), max_size=50).map(tuple),
+)
+
+
+@given(exits)
+def test_messages_are_read_as_they_were_written_and_fit_a_frame(end: TrainerExit) -> None:
+    read = TrainerExit.from_json(json.loads(json.dumps(end.to_json())))
+    assert (read.code, read.signal, read.message) == (end.code, end.signal, end.message)
+    assert read.log_lines == end.log_lines[len(end.log_lines) - len(read.log_lines) :]
+    failure = Failure("worker-1", "TrainerFailed", end.message, end.code, end.signal, 3, read.log_lines)
+    assert End.from_json(json.loads(json.dumps(End("Failed", failure).to_json()))) == End("Failed", failure)
+
+
+@pytest.mark.parametrize("character", ["x", "\u20ac", "\x00", "\U0001f600", '"'])
+def test_the_longest_log_lines_fit_a_frame_whatever_they_hold(character: str) -> None:
+    end = TrainerExit(1, None, "TrainerFailed", character * 5000, (character * 5000,) * 50)
+    session = Session(b"k" * 32, ("a", "b"), "worker-0", b"<")
+    assert len(session.seal({"t": "exit", "generation": 1, "end": end.to_json()})) <= MAX_LINE
+    assert len(end.to_json()["log_lines"]) >= 8
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["member", "incarnation", "address", "code", "log_lines", "failure"]), json_values
+    )
+)
+def test_messages_that_make_no_sense_are_refused(value: dict[str, object]) -> None:
+    for kind in (Hello, TrainerExit, End):
+        try:
+            kind.from_json(value)
+        except MessageError:
+            continue
+        assert kind is TrainerExit  # a code alone is a message

@@ -1,0 +1,191 @@
+"""`report`: hands the program's progress to the launcher without ever holding the program up.
+
+A call merges its values into one slot and returns; a daemon thread sends the slot to the launcher's Unix socket, at
+most five times a second. What was overwritten before it was sent is not sent. A launcher that is slow or gone
+costs the program nothing.
+"""
+
+from __future__ import annotations
+
+import atexit
+import math
+import operator
+import os
+import threading
+import time
+
+# json, re, socket and typing are imported where they are needed, if at all: `import trainingjob` costs next to
+# nothing, and so it can be in programs that start often. Type checkers know this name.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Dict, Optional, Set
+
+SOCKET_VARIABLE = "TRAININGJOB_SOCKET"
+MAX_METRICS = 64
+SEND_SECONDS = 0.2
+FLUSH_SECONDS = 1.0
+_METRIC_NAME = r"[A-Za-z_][A-Za-z0-9_./-]{0,62}"
+_MAX_COUNT = 2**53 - 1
+
+
+class Sender:
+    """The slot and its thread. `address` is a socket's path, or `@name` for one without a file."""
+
+    def __init__(self, address: str) -> None:
+        self._address = "\0" + address[1:] if address.startswith("@") else address
+        self._values: Dict[str, Any] = {}
+        self._metrics: Dict[str, float] = {}
+        self._warned: Set[str] = set()
+        self.renew()
+
+    def renew(self) -> None:
+        """Start afresh in a forked child: locks may be held by threads that the child does not have."""
+        self._lock = threading.RLock()  # again by the same thread: a signal handler may report too
+        self._sending = threading.Lock()
+        self._changed = threading.Event()
+        self._thread: Optional[threading.Thread] = None
+        self._dirty = False
+
+    def report(self, counts: Dict[str, Any], rate: Any, metrics: Dict[str, Any]) -> None:
+        """Merge what is given (None is not) into the slot."""
+        now = time.monotonic()
+        with self._lock:
+            for name, value in counts.items():
+                if value is not None:
+                    self._set(self._values, name, _whole(value))
+            if rate is not None:
+                number = _number(rate)
+                self._set(self._values, "examplesPerSecond", number if number is None or number >= 0 else None)
+            for name, value in metrics.items():
+                self._set_metric(name, value)
+            self._values["time"] = now
+            self._dirty = True
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="trainingjob-report", daemon=True)
+                self._thread.start()
+        self._changed.set()
+
+    def flush(self, timeout: float) -> None:
+        """Send what waits, now, in this thread; what the other thread is sending is waited for."""
+        self._send(timeout)
+
+    def _set(self, slot: Dict[str, Any], name: str, value: Any) -> None:
+        if value is None:
+            self._warn(name, "is not a number that can be shown, and was left out")
+        else:
+            slot[name] = value
+
+    def _set_metric(self, name: str, value: Any) -> None:
+        import re
+
+        if not re.fullmatch(_METRIC_NAME, name):
+            self._warn(name, f"must match {_METRIC_NAME}, and was left out")
+        elif name not in self._metrics and len(self._metrics) >= MAX_METRICS:
+            self._warn(name, f"is above the limit of {MAX_METRICS} metrics, and was left out")
+        else:
+            self._set(self._metrics, name, _number(value))
+
+    def _warn(self, name: str, text: str) -> None:
+        if name not in self._warned:
+            self._warned.add(name)
+            import logging
+
+            logging.getLogger("trainingjob").warning("trainingjob.report: %.80s %s", name, text)
+
+    def _run(self) -> None:
+        while True:
+            self._changed.wait()
+            self._changed.clear()
+            self._send(FLUSH_SECONDS)
+            time.sleep(SEND_SECONDS)
+
+    def _send(self, timeout: float) -> None:
+        import json
+        import socket
+
+        # Held over the whole way from the slot to the socket: at the program's end `flush` must not find an empty
+        # slot while the thread, which is about to die, still holds what was in it.
+        if not self._sending.acquire(timeout=timeout):
+            return
+        try:
+            with self._lock:
+                if not self._dirty:
+                    return
+                self._dirty = False
+                data = json.dumps({**self._values, "metrics": self._metrics}).encode()
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+                sock.settimeout(timeout)
+                sock.sendto(data, self._address)
+        except OSError:
+            pass  # the launcher is gone or busy; the next report says it all again
+        finally:
+            self._sending.release()
+
+
+def _number(value: Any) -> Optional[float]:
+    """Return a Python, numpy or TensorFlow scalar as a float; NaN and infinities are numbers here."""
+    try:
+        return float(value)
+    except Exception:  # any type of any library may come here, and training must go on
+        return None
+
+
+def _whole(value: Any) -> Optional[int]:
+    try:
+        number = operator.index(value)
+    except Exception:  # not an integer type: a float or a variable of one may still be whole
+        real = _number(value)
+        number = -1 if real is None or not math.isfinite(real) or real != int(real) else int(real)
+    return number if 0 <= number <= _MAX_COUNT else None
+
+
+_sender: Optional[Sender] = None
+
+
+def _start() -> Optional[Sender]:
+    global _sender
+    if _sender is None and os.environ.get(SOCKET_VARIABLE):
+        _sender = Sender(os.environ[SOCKET_VARIABLE])
+        os.register_at_fork(after_in_child=_sender.renew)
+        atexit.register(flush)
+    return _sender
+
+
+def report(
+    *,
+    step: Any = None,
+    total_steps: Any = None,
+    epoch: Any = None,
+    epochs: Any = None,
+    examples_per_second: Any = None,
+    batch_size: Any = None,
+    **metrics: Any,
+) -> None:
+    """Tell the job how far training is; `kubectl get tj` and the job's status show it.
+
+    Args:
+        step: steps (optimizer updates) done since the start of the job.
+        total_steps: steps that the job takes; with `step` gives percent and time to go.
+        epoch: epoch that is running or was just done, counted from 1.
+        epochs: epochs that the job takes.
+        examples_per_second: of the whole gang. Left out, it follows from `step` and `batch_size`.
+        batch_size: the global batch, that is, examples per step over all members.
+        **metrics: named numbers, such as loss=0.31 or val_accuracy=0.97.
+
+    Numbers may be Python's, numpy's or TensorFlow's (a tensor on a GPU is waited for). Each value stays until a later
+    call gives it anew. Never blocks and never raises: what is no number is left out, with one warning per name.
+    Only the chief's report is shown; the others may call it all the same. Does nothing outside a TrainingJob.
+    """
+    sender = _start()
+    if sender is not None:
+        counts = {"step": step, "totalSteps": total_steps, "epoch": epoch, "totalEpochs": epochs}
+        sender.report({**counts, "batchSize": batch_size}, examples_per_second, metrics)
+
+
+def flush(timeout: float = FLUSH_SECONDS) -> None:
+    """Send the last report now, waiting at most `timeout` seconds.
+
+    Runs by itself when the program ends. Call it before `os._exit`, which skips that.
+    """
+    if _sender is not None:
+        _sender.flush(timeout)

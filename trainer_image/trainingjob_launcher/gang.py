@@ -1,0 +1,426 @@
+"""The chief's state machine: when a generation starts, when it is over, and whose fault a failure is. Pure.
+
+    Waiting --all members joined--> Running(g) --success, first cause, Terminate--> Ending --all gone--> Done | Failed
+       |                                                                              ^
+       \\--Terminate-----------------------------------------------------------------/
+
+`step(state, event, now)` returns the next state and what to do; it has no clock, no sockets, no processes. Call
+it with a `Tick` when `deadline(state)` has passed. Times are seconds of one monotonic clock.
+
+Success. The chief's trainer speaks for the job: in synchronous training it can end with 0 only after every
+collective step has ended on all members, and what the job leaves behind (checkpoints, the model) the chief
+writes. After it the others get a bounded time to end. What happens to them then is noise (the coordination
+service lived in the chief's trainer and has gone, so they may fail with UnavailableError, abort, or be lost), with
+one exception: a worker's program that says itself that it failed, with an exit code and an exception of its own,
+fails the job, because errors are never hidden. An echo seen shortly *before* the chief's 0 is forgiven too: the
+chief's interpreter takes seconds to go away.
+
+First cause. An exit that looks like the echo of somebody else's end (`blame.is_collateral`) waits up to `judge`
+seconds for a better one: an exit with a cause of its own, or a member whose connection is lost. Either of these
+ends the generation at once, because the trainers that are left are stuck in their collectives anyway.
+
+Fencing. Messages of another generation, and of connections that were replaced, are ignored. Of two pods of one
+member the newer incarnation wins; the older is refused.
+
+The place of the next generation: `after_failure` decides what follows a failed one. Today it ends the job.
+A restart in place returns another verdict there, and `_fail` leads to Waiting with the members that are left and
+`generation` kept, so that the next one gets a higher number.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Dict, FrozenSet, Mapping, Optional, Tuple, Union
+
+from trainingjob_launcher.blame import failure_of, is_collateral
+from trainingjob_launcher.contract import Failure, member_name
+from trainingjob_launcher.messages import FAILED, SUCCEEDED, TERMINATED, Hello, TrainerExit
+from trainingjob_launcher.settings import Timings
+
+CHIEF = member_name("chief", 0)
+#: The chief's launcher is a member of its own gang, over no connection.
+OWN_CONNECTION = 0
+
+# --- Events ---------------------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class MemberJoined:
+    """A launcher has proved that it holds the key, and says who it is. `connection` is a number never used twice."""
+
+    hello: Hello
+    connection: int
+
+
+@dataclasses.dataclass(frozen=True)
+class MemberLost:
+    """A connection has ended, or its member says that it is being terminated."""
+
+    member: str
+    connection: int
+    why: str
+    reason: str = "MemberLost"
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainerExited:
+    """A member's trainer of generation `generation` has ended."""
+
+    member: str
+    generation: int
+    end: TrainerExit
+
+
+@dataclasses.dataclass(frozen=True)
+class Tick:
+    """Time has passed."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Terminate:
+    """The chief's own pod is asked to go (SIGTERM). A later issue saves a checkpoint on all members here."""
+
+
+Event = Union[MemberJoined, MemberLost, TrainerExited, Tick, Terminate]
+
+# --- Actions --------------------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Announce:
+    """Start generation `generation`, on every member: `addresses` are (member, HOST:PORT), the chief first."""
+
+    generation: int
+    addresses: Tuple[Tuple[str, str], ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class StopAll:
+    """Tell all members how it ended and stop every trainer, at once unless `graceful`."""
+
+    outcome: str
+    failure: Optional[Failure]
+    graceful: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Refuse:
+    """Tell a connection why it is not wanted, and close it."""
+
+    connection: int
+    why: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Finish:
+    """Report, write the termination message, leave."""
+
+    outcome: str
+    failure: Optional[Failure]
+
+
+Action = Union[Announce, StopAll, Refuse, Finish]
+
+# --- States ---------------------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """`members` are the expected ones, the chief first."""
+
+    members: Tuple[str, ...]
+    timings: Timings = dataclasses.field(default_factory=Timings)
+
+
+@dataclasses.dataclass(frozen=True)
+class Waiting:
+    """Members are missing. `generation` is the last one that ran."""
+
+    settings: Settings
+    peers: Mapping[str, MemberJoined]
+    generation: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Running:
+    """Trainers run. `exits` holds None for a member that went away when it did not matter any more."""
+
+    settings: Settings
+    generation: int
+    peers: Mapping[str, MemberJoined]
+    exits: Mapping[str, Optional[TrainerExit]] = dataclasses.field(default_factory=dict)
+    suspect: Optional[Failure] = None
+    judge_by: Optional[float] = None
+    finish_by: Optional[float] = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Ending:
+    """The end was announced; members leave. `awaiting` are those still to go."""
+
+    generation: int
+    outcome: str
+    failure: Optional[Failure]
+    peers: Mapping[str, MemberJoined]
+    awaiting: FrozenSet[str]
+    deadline: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Done:
+    """The job succeeded."""
+
+    generation: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Failed:
+    """The job failed or its chief was terminated; `failure` is the first cause."""
+
+    generation: int
+    outcome: str
+    failure: Failure
+
+
+State = Union[Waiting, Running, Ending, Done, Failed]
+Step = Tuple[State, Tuple[Action, ...]]
+
+
+@dataclasses.dataclass(frozen=True)
+class EndJob:
+    """Verdict over a failed generation: the job is over."""
+
+
+def after_failure(failure: Failure) -> EndJob:  # noqa: ARG001
+    """Decide what follows a failed generation. The failure policy of a later issue replaces this function."""
+    return EndJob()
+
+
+# --- The machine ----------------------------------------------------------------------------------------------
+
+
+def expected_members(workers: int) -> Tuple[str, ...]:
+    """Return the names of all members of a gang with `workers` workers, in the order of their ranks."""
+    return (CHIEF, *(member_name("worker", index) for index in range(workers)))
+
+
+def begin(settings: Settings, own: Hello) -> Step:
+    """Return the first state: the chief is there, and alone it is already complete."""
+    return _form(Waiting(settings, {CHIEF: MemberJoined(own, OWN_CONNECTION)}))
+
+
+def missing(state: State) -> Tuple[str, ...]:
+    """Return the members that the gang waits for."""
+    if not isinstance(state, Waiting):
+        return ()
+    return tuple(name for name in state.settings.members if name not in state.peers)
+
+
+def deadline(state: State) -> Optional[float]:
+    """Return when the machine wants a `Tick`, None when it waits for events only."""
+    if isinstance(state, Running):
+        times = [time for time in (state.judge_by, state.finish_by) if time is not None]
+        return min(times) if times else None
+    return state.deadline if isinstance(state, Ending) else None
+
+
+def step(state: State, event: Event, now: float) -> Step:
+    """Return what an event makes of a state, and what is to be done. Total: any event in any state."""
+    if isinstance(state, Waiting):
+        return _waiting(state, event, now)
+    if isinstance(state, Running):
+        return _running(state, event, now)
+    if isinstance(state, Ending):
+        return _ending(state, event, now)
+    if isinstance(event, MemberJoined):
+        return state, (Refuse(event.connection, "the job has ended"),)
+    return state, ()
+
+
+def _form(state: Waiting) -> Step:
+    if missing(state):
+        return state, ()
+    generation = state.generation + 1
+    addresses = tuple((name, state.peers[name].hello.address) for name in state.settings.members)
+    return Running(state.settings, generation, state.peers), (Announce(generation, addresses),)
+
+
+def _waiting(state: Waiting, event: Event, now: float) -> Step:
+    if isinstance(event, MemberJoined):
+        why = _unwanted(state, event)
+        if why:
+            return state, (Refuse(event.connection, why),)
+        return _form(dataclasses.replace(state, peers={**state.peers, event.hello.member: event}))
+    if isinstance(event, MemberLost) and _is_current(state.peers, event):
+        return dataclasses.replace(state, peers=_without(state.peers, event.member)), ()
+    if isinstance(event, Terminate):
+        return _terminate(state.generation, state.peers, frozenset(), state.settings, now)
+    return state, ()
+
+
+def _running(state: Running, event: Event, now: float) -> Step:
+    if isinstance(event, TrainerExited):
+        known = event.member in state.settings.members and event.member not in state.exits
+        if event.generation != state.generation or not known:
+            return state, ()
+        return _exited(state, event, now)
+    if isinstance(event, MemberLost):
+        if not _is_current(state.peers, event):
+            return state, ()
+        return _lost(dataclasses.replace(state, peers=_without(state.peers, event.member)), event, now)
+    if isinstance(event, MemberJoined):
+        return _joined_again(state, event, now)
+    if isinstance(event, Terminate):
+        if _chief_succeeded(state):
+            return _succeed(state, now)
+        return _terminate(state.generation, state.peers, frozenset(state.exits), state.settings, now)
+    if state.finish_by is not None and now >= state.finish_by:
+        return _succeed(state, now)
+    if state.suspect is not None and state.judge_by is not None and now >= state.judge_by:
+        return _fail(state, state.suspect, now)
+    return state, ()
+
+
+def _exited(state: Running, event: TrainerExited, now: float) -> Step:
+    state = dataclasses.replace(state, exits={**state.exits, event.member: event.end})
+    timings = state.settings.timings
+    if event.end.code == 0:
+        if event.member == CHIEF:
+            state = dataclasses.replace(state, finish_by=now + timings.finish, suspect=None, judge_by=None)
+    else:
+        failure = failure_of(event.member, state.generation, event.end)
+        echo = len(state.settings.members) > 1 and is_collateral(event.end)
+        if not echo and not (_chief_succeeded(state) and event.end.signal is not None):
+            return _fail(state, failure, now)
+        if not _chief_succeeded(state) and state.suspect is None:
+            state = dataclasses.replace(state, suspect=failure, judge_by=now + timings.judge)
+    return _all_ended(state, now)
+
+
+def _lost(state: Running, event: MemberLost, now: float) -> Step:
+    if event.member in state.exits:
+        return state, ()  # its trainer has ended and what it had to say is known
+    if _chief_succeeded(state):
+        return _all_ended(dataclasses.replace(state, exits={**state.exits, event.member: None}), now)
+    failure = Failure(event.member, event.reason, event.why, generation=state.generation)
+    return _fail(state, failure, now)
+
+
+def _joined_again(state: Running, event: MemberJoined, now: float) -> Step:
+    name = event.hello.member
+    before = state.peers.get(name)
+    if before == event:
+        return state, ()
+    why = _unwanted(state, event)
+    if why:
+        return state, (Refuse(event.connection, why),)
+    # The newcomer takes the place first, so that it too is told how it ends.
+    state = dataclasses.replace(state, peers={**state.peers, name: event})
+    if before is not None and before.hello.incarnation != event.hello.incarnation:
+        said = f"its pod was replaced (incarnation {event.hello.incarnation} has come)"
+    else:
+        said = "its connection broke and it has come again without its trainer"
+    return _lost(state, MemberLost(name, event.connection, said), now)
+
+
+def _all_ended(state: Running, now: float) -> Step:
+    """End the generation when no trainer is left."""
+    if set(state.exits) != set(state.settings.members):
+        return state, ()
+    if _chief_succeeded(state):
+        return _succeed(state, now)
+    # All have ended, and nobody has a cause of its own.
+    return (state, ()) if state.suspect is None else _fail(state, state.suspect, now)
+
+
+def _succeed(state: Running, now: float) -> Step:
+    return _end(state.generation, state.peers, frozenset(state.exits), SUCCEEDED, None, state.settings, now)
+
+
+def _fail(state: Running, failure: Failure, now: float) -> Step:
+    quitters = [name for name, end in state.exits.items() if end is not None and end.code == 0]
+    if failure is state.suspect and quitters:
+        said = f"{failure.message} (before it, the trainer of {' and '.join(quitters)} ended with 0)"
+        failure = dataclasses.replace(failure, message=said)
+    verdict = after_failure(failure)
+    assert isinstance(verdict, EndJob)  # the next generation's place, see the module's text
+    return _end(state.generation, state.peers, frozenset(state.exits), FAILED, failure, state.settings, now)
+
+
+def _terminate(
+    generation: int, peers: Mapping[str, MemberJoined], ended: FrozenSet[str], settings: Settings, now: float
+) -> Step:
+    failure = Failure(CHIEF, "Terminated", "the chief's pod was asked to terminate (SIGTERM)", generation=generation)
+    if generation == 0:
+        ended = frozenset(peers)  # no trainer runs yet
+    return _end(generation, peers, ended, TERMINATED, failure, settings, now)
+
+
+def _end(
+    generation: int,
+    peers: Mapping[str, MemberJoined],
+    ended: FrozenSet[str],
+    outcome: str,
+    failure: Optional[Failure],
+    settings: Settings,
+    now: float,
+) -> Step:
+    graceful = outcome == TERMINATED
+    # Workers go by closing their connection, the chief itself by its trainer's end.
+    awaiting = frozenset(name for name in peers if name != CHIEF or name not in ended)
+    wait = settings.timings.ending + (settings.timings.grace if graceful else 0.0)
+    state = Ending(generation, outcome, failure, peers, awaiting, now + wait)
+    after, actions = _gone(state)
+    return after, (StopAll(outcome, failure, graceful), *actions)
+
+
+def _ending(state: Ending, event: Event, now: float) -> Step:
+    if isinstance(event, MemberJoined):
+        current = state.peers.get(event.hello.member)
+        return state, () if current == event else (Refuse(event.connection, "the job is ending"),)
+    if isinstance(event, MemberLost) and _is_current(state.peers, event) and event.member != CHIEF:
+        return _gone(dataclasses.replace(state, awaiting=state.awaiting - {event.member}))
+    if isinstance(event, TrainerExited) and event.member == CHIEF and event.generation == state.generation:
+        return _gone(dataclasses.replace(state, awaiting=state.awaiting - {CHIEF}))
+    if isinstance(event, Tick) and now >= state.deadline:
+        return _gone(dataclasses.replace(state, awaiting=frozenset()))
+    return state, ()
+
+
+def _gone(state: Ending) -> Step:
+    if state.awaiting:
+        return state, ()
+    finish = (Finish(state.outcome, state.failure),)
+    if state.failure is None:
+        return Done(state.generation), finish
+    return Failed(state.generation, state.outcome, state.failure), finish
+
+
+def _chief_succeeded(state: Running) -> bool:
+    end = state.exits.get(CHIEF)
+    return end is not None and end.code == 0
+
+
+def _is_current(peers: Mapping[str, MemberJoined], event: MemberLost) -> bool:
+    peer = peers.get(event.member)
+    return peer is not None and peer.connection == event.connection
+
+
+def _without(peers: Mapping[str, MemberJoined], member: str) -> Mapping[str, MemberJoined]:
+    return {name: peer for name, peer in peers.items() if name != member}
+
+
+def _unwanted(state: Union[Waiting, Running], event: MemberJoined) -> str:
+    """Say why a newcomer can't take its place, "" when it can."""
+    hello = event.hello
+    if hello.member not in state.settings.members or hello.member == CHIEF:
+        return f"{hello.member} is no member of this gang of {len(state.settings.members)}"
+    peer = state.peers.get(hello.member)
+    if peer is not None and hello.incarnation < peer.hello.incarnation:
+        return f"incarnation {peer.hello.incarnation} of {hello.member} has taken the place of {hello.incarnation}"
+    return ""
+
+
+def peers_of(state: State) -> Dict[str, MemberJoined]:
+    """Return the members that the state knows, by name."""
+    return dict(state.peers) if isinstance(state, (Waiting, Running, Ending)) else {}

@@ -1,0 +1,203 @@
+"""Posts reports to the operator's intake, in a thread of its own, so that nothing there ever holds up training.
+
+One slot, latest wins: what was not sent in time is not sent at all. At most one report per interval, but the first
+and the last go at once. An intake that is away, slow or unwilling costs a log line per kind of trouble.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import threading
+import time
+from typing import TYPE_CHECKING, Callable, Dict, Optional, Set, Tuple
+from urllib.parse import urlsplit
+
+from trainingjob_launcher.contract import ContractError, Report
+from trainingjob_launcher.log import say
+
+if TYPE_CHECKING:
+    import http.client
+    import ssl
+
+TIMEOUT = 3.0
+MAX_BACKOFF = 60.0
+FINAL_PAUSE = 0.5
+#: Answers that a repetition does not change.
+_HOPELESS = (400, 404, 409, 413)
+_REMEDIES = {
+    400: "it does not understand the report",
+    401: "it does not accept the token",
+    403: "the token is not for this job or pod",
+    409: "it knows a later report",
+}
+
+
+class Intake:
+    """The intake's address and one connection to it, kept alive. Not for several threads at once."""
+
+    def __init__(self, url: str, ca: str, token_file: str) -> None:
+        """`url` is https://HOST[:PORT]/PATH; `ca` is a CA certificate in PEM or the path of one, "" for the system's.
+
+        Raises:
+            ContractError: the URL is not one.
+        """
+        try:
+            parts = urlsplit(url)
+            self._port = parts.port or 443
+        except ValueError as error:
+            raise ContractError("TRAININGJOB_REPORT_URL", f"is {url!r}: {error}") from error
+        if parts.scheme != "https" or not parts.hostname:
+            raise ContractError("TRAININGJOB_REPORT_URL", f"is {url!r}, must be https://HOST[:PORT]/PATH")
+        self._host = parts.hostname
+        self._path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        self._ca = ca
+        self._token_file = token_file
+        self._connection: Optional[http.client.HTTPSConnection] = None
+
+    def post(self, body: bytes) -> Tuple[int, Optional[float]]:
+        """Send one report; return the HTTP status and the seconds of `Retry-After`, if any.
+
+        Raises:
+            OSError: no connection, no certificate that we trust, no token file, no answer in time.
+        """
+        headers = {"Content-Type": "application/json"}
+        if self._token_file:
+            # The kubelet replaces the token every hour: it is read each time.
+            with open(self._token_file, encoding="ascii", errors="replace") as file:
+                headers["Authorization"] = f"Bearer {file.read().strip()}"
+        reused = self._connection is not None
+        try:
+            return self._exchange(body, headers)
+        except OSError:
+            if not reused:
+                raise
+            return self._exchange(body, headers)  # the other side had closed what we kept
+
+    def _exchange(self, body: bytes, headers: Dict[str, str]) -> Tuple[int, Optional[float]]:
+        import http.client
+
+        if self._connection is None:
+            self._connection = http.client.HTTPSConnection(
+                self._host, self._port, timeout=TIMEOUT, context=self._context()
+            )
+        try:
+            self._connection.request("POST", self._path, body, headers)
+            response = self._connection.getresponse()
+            response.read(64 * 1024)
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            self.close()
+            if isinstance(error, OSError):
+                raise
+            raise OSError(f"{type(error).__name__}: {error}") from error
+        if response.will_close or not response.isclosed():
+            self.close()
+        return response.status, _seconds(response.headers.get("Retry-After", ""))
+
+    def _context(self) -> ssl.SSLContext:
+        import ssl
+
+        if self._ca.lstrip().startswith("-----BEGIN"):
+            return ssl.create_default_context(cadata=self._ca)
+        return ssl.create_default_context(cafile=self._ca or None)
+
+    def close(self) -> None:
+        """Give up the connection."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+def _seconds(text: str) -> Optional[float]:
+    """Read Retry-After in seconds; dates are not worth their code here."""
+    return float(text) if text.isdigit() and len(text) < 6 else None
+
+
+class Reporter:
+    """The thread that posts. `offer` and `finish` never raise."""
+
+    def __init__(
+        self,
+        post: Callable[[bytes], Tuple[int, Optional[float]]],
+        interval: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._post = post
+        self._interval = interval
+        self._clock = clock
+        self._changed = threading.Condition()
+        self._slot: Optional[Report] = None
+        self._due = -math.inf
+        self._held_until = -math.inf  # the intake's Retry-After
+        self._failures = 0
+        self._closing = False
+        self._taken = False
+        self._finished = threading.Event()
+        self._said: Set[str] = set()
+        self._thread = threading.Thread(target=self._run, name="reporter", daemon=True)
+        self._thread.start()
+
+    def offer(self, report: Report) -> None:
+        """Put a report into the slot; it goes when the interval is over, at once if it is the first."""
+        with self._changed:
+            if not self._closing:
+                self._slot = report
+                self._changed.notify()
+
+    def finish(self, report: Report, patience: float) -> bool:
+        """Send the last report, for at most `patience` seconds; True when the intake has taken it."""
+        with self._changed:
+            self._closing = True
+            self._slot = report
+            self._due = self._held_until
+            self._changed.notify()
+        return self._finished.wait(patience) and self._taken
+
+    def _run(self) -> None:
+        while not self._finished.is_set():
+            with self._changed:
+                while self._slot is None or self._clock() < self._due:
+                    self._changed.wait(None if self._slot is None else self._due - self._clock())
+                report, self._slot = self._slot, None
+            self._send(report)
+
+    def _send(self, report: Report) -> None:
+        status, after = 0, None
+        try:
+            status, after = self._post(report.encode())
+        except (OSError, ContractError) as error:
+            self._say_once(type(error).__name__, f"can't be reached: {error}")
+        else:
+            if not 200 <= status < 300:
+                self._say_once(str(status), f"answered {status}: {_REMEDIES.get(status, 'it is tried again')}")
+        with self._changed:
+            self._settle(report, status, after)
+
+    def _settle(self, report: Report, status: int, after: Optional[float]) -> None:
+        """Decide whether this report is tried again, and when the next one goes."""
+        now = self._clock()
+        taken = 200 <= status < 300
+        if report.final and (taken or status in _HOPELESS):
+            self._taken = taken
+            self._finished.set()
+            return
+        if taken:
+            if self._failures:
+                self._said.clear()
+                say("the operator takes reports again")
+            self._failures = 0
+            self._due = now if self._closing else now + self._interval
+            return
+        self._failures += 1
+        if self._slot is None and status not in _HOPELESS:
+            self._slot = report
+        backoff = min(MAX_BACKOFF, max(1.0, self._interval) * 2 ** min(self._failures - 1, 6))
+        wait = FINAL_PAUSE if self._closing else backoff * random.uniform(0.5, 1.0)
+        self._held_until = now if after is None else now + after
+        # A last report that came while another was on its way does not pay for that one's failure.
+        self._due = max(self._held_until, now if self._closing and not report.final else now + wait)
+
+    def _say_once(self, kind: str, text: str) -> None:
+        if kind not in self._said:
+            self._said.add(kind)
+            say(f"the operator's intake {text}; training goes on")

@@ -1,0 +1,198 @@
+"""What the chief's and the members' launchers share: the trainer, the clock, the signals, the last words.
+
+A shell feeds events to its state machine and does what the machine answers. It decides nothing itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import dataclasses
+import os
+import signal
+import socket
+import time
+from typing import Any, Deque, Dict, Mapping, Optional, Sequence, Tuple
+
+from trainingjob_launcher.contract import SECRET_VARIABLES, SOCKET_VARIABLE, Assignment, Failure
+from trainingjob_launcher.log import say
+from trainingjob_launcher.messages import Hello, TrainerExit
+from trainingjob_launcher.program import ProgramError, place
+from trainingjob_launcher.progress import Progress, ProgressSocket
+from trainingjob_launcher.rendezvous import join_address
+from trainingjob_launcher.settings import Timings
+from trainingjob_launcher.tf_config import tf_config
+from trainingjob_launcher.threads import own_thread_variables
+from trainingjob_launcher.trainer import Trainer
+
+
+@dataclasses.dataclass(frozen=True)
+class Start:
+    """How this launcher was started."""
+
+    assignment: Assignment
+    command: Sequence[str]
+    env: Mapping[str, str]
+    timings: Timings
+
+
+class Shell:
+    """The part that is the same for chief and members. Subclasses bring the state machine."""
+
+    def __init__(self, start: Start) -> None:
+        self.assignment = start.assignment
+        self.timings = start.timings
+        self.env = start.env
+        self.progress = Progress()
+        self._command = start.command
+        self._trainer: Optional[Trainer] = None
+        self._socket: Optional[ProgressSocket] = None
+        self._events: Deque[Any] = collections.deque()
+        self._busy = False
+        self._timer: Optional[asyncio.TimerHandle] = None
+        self._trainer_port = start.assignment.trainer_port or free_port()
+
+    # What subclasses bring.
+
+    def react(self, event: Any, now: float) -> Optional[float]:
+        """Give one event to the machine and do what it answers; return when it wants a tick."""
+        raise NotImplementedError
+
+    def tick(self) -> Any:
+        """Return the machine's event for `time has passed`."""
+        raise NotImplementedError
+
+    def terminate(self) -> Any:
+        """Return the machine's event for SIGTERM."""
+        raise NotImplementedError
+
+    def trainer_exited(self, generation: int, end: TrainerExit) -> Any:
+        """Return the machine's event for the own trainer's end."""
+        raise NotImplementedError
+
+    # What they use.
+
+    def feed(self, event: Any) -> None:
+        """Give an event to the machine, after those that are under way."""
+        self._events.append(event)
+        if self._busy:
+            return
+        self._busy = True
+        try:
+            while self._events:
+                wake = self.react(self._events.popleft(), time.monotonic())
+        finally:
+            self._busy = False
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None
+        if wake is not None:
+            self._timer = asyncio.get_running_loop().call_later(
+                max(0.0, wake - time.monotonic()) + 0.001, lambda: self.feed(self.tick())
+            )
+
+    def watch_signals(self) -> None:
+        """Take SIGTERM and SIGINT as the request to end, SIGCHLD as the sign to reap."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._asked_to_go)
+        loop.add_signal_handler(signal.SIGCHLD, self._reap)
+
+    def hello(self, seen_host: str) -> Hello:
+        """Return who we are; `seen_host` is our address where the pod's own is not known."""
+        assignment = self.assignment
+        return Hello(
+            member=assignment.member,
+            incarnation=assignment.incarnation,
+            address=join_address(assignment.pod_ip or seen_host, self._trainer_port),
+            pod_name=assignment.pod_name,
+            pod_uid=assignment.pod_uid,
+            accelerators=accelerators(self.env),
+        )
+
+    def start_trainer(self, generation: int, addresses: Sequence[Tuple[str, str]]) -> None:
+        """Put the program into place and start it for a generation."""
+        assignment = self.assignment
+        self.progress = Progress()
+        self._trainer = trainer = Trainer(lambda end: self._ended(generation, end))
+        try:
+            place(assignment.work_dir, assignment.files, assignment.source_dir)
+        except ProgramError as error:
+            end = TrainerExit(1, None, "ProgramInvalid", str(error))
+            asyncio.get_running_loop().call_soon(self._ended, generation, end)
+            return
+        if self._socket is not None:
+            self._socket.close()
+        self._socket = ProgressSocket(self.progress, self.progressed)
+        env = trainer_environment(self.env, assignment.member, addresses, self._socket.address)
+        trainer.start(self._command, env, assignment.work_dir or None)
+
+    def stop_trainer(self, graceful: bool) -> None:
+        """Stop the trainer, if there is one: at once, or after the grace."""
+        if self._trainer is not None:
+            self._trainer.stop(self.timings.grace if graceful else None)
+
+    def progressed(self) -> None:
+        """The trainer has said something new."""
+
+    def leave(self) -> None:
+        """Take what the trainer said last, and release the socket."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def _reap(self) -> None:
+        (self._trainer or Trainer(lambda _: None)).reap()
+
+    def _asked_to_go(self) -> None:
+        say(f"asked to terminate: the trainer has {self.timings.grace:g} s to end")
+        self.feed(self.terminate())
+
+    def _ended(self, generation: int, end: TrainerExit) -> None:
+        if self._trainer is not None and self._trainer.stopped:
+            say(f"the trainer of {self.assignment.member} was stopped")
+        elif end.code:
+            say(f"the trainer of {self.assignment.member} has ended with code {end.code}: {end.message}")
+        self.leave()
+        self.feed(self.trainer_exited(generation, end))
+
+
+def trainer_environment(
+    env: Mapping[str, str], member: str, addresses: Sequence[Tuple[str, str]], progress: str
+) -> Dict[str, str]:
+    """Return the trainer's environment: ours without secrets, with the cluster, the threads and the socket."""
+    out = {name: value for name, value in env.items() if name not in SECRET_VARIABLES}
+    out.update(own_thread_variables(env))
+    out[SOCKET_VARIABLE] = progress
+    # Output through a pipe is held back by Python otherwise, and lost when the trainer is killed.
+    out.setdefault("PYTHONUNBUFFERED", "1")
+    cluster = tf_config(member, addresses)
+    out.pop("TF_CONFIG", None)
+    if cluster is not None:
+        out["TF_CONFIG"] = cluster
+    return out
+
+
+def accelerators(env: Mapping[str, str]) -> int:
+    """Return how many GPUs the container was given."""
+    visible = env.get("NVIDIA_VISIBLE_DEVICES", "")
+    if visible in ("none", "void"):
+        return 0
+    if visible and visible != "all":
+        return len([device for device in visible.split(",") if device])
+    try:
+        return len([name for name in os.listdir("/dev") if name[:6] == "nvidia" and name[6:].isdigit()])
+    except OSError:
+        return 0
+
+
+def free_port() -> int:
+    """Return a port that is free now: for several members on one machine (trainer port 0)."""
+    with socket.create_server(("", 0)) as sock:
+        return int(sock.getsockname()[1])
+
+
+def describe(failure: Failure) -> str:
+    """Say a failure in one line."""
+    code = f" (exit code {failure.exit_code})" if failure.exit_code is not None else ""
+    return f"{failure.member}: {failure.reason}{code}: {failure.message}"

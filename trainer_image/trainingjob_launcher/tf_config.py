@@ -1,0 +1,30 @@
+"""TF_CONFIG for one member of a generation. Pure."""
+
+from __future__ import annotations
+
+import json
+from typing import List, Optional, Sequence, Tuple
+
+
+def tf_config(member: str, addresses: Sequence[Tuple[str, str]]) -> Optional[str]:
+    """Return TF_CONFIG of `member` in the cluster of `addresses`, (member, HOST:PORT) pairs in any order.
+
+    Workers get contiguous indices in the order of their own: with worker-1 absent, worker-2 is task 1 of the
+    cluster. None for a chief alone: MultiWorkerMirroredStrategy then trains in this one process.
+
+    Raises:
+        ValueError: `member` is not in `addresses`, two have the same name, or there is no chief.
+    """
+    chiefs: List[str] = [address for name, address in addresses if name == "chief-0"]
+    workers = sorted((int(name.partition("-")[2]), address) for name, address in addresses if name[:7] == "worker-")
+    ranks = [number for number, _ in workers]
+    if len(chiefs) != 1 or len(set(ranks)) != len(ranks) or len(chiefs) + len(ranks) != len(addresses):
+        raise ValueError(f"{[name for name, _ in addresses]} is no gang: one chief and workers, each once")
+    if member not in [name for name, _ in addresses]:
+        raise ValueError(f"{member} is not in {[name for name, _ in addresses]}")
+    if not workers:
+        return None
+    role, _, number = member.partition("-")
+    index = 0 if role == "chief" else ranks.index(int(number))
+    cluster = {"chief": chiefs, "worker": [address for _, address in workers]}
+    return json.dumps({"cluster": cluster, "task": {"type": role, "index": index}})
