@@ -1,0 +1,45 @@
+"""Replicas that come and go: the lead changes hands, and what happened meanwhile is caught up."""
+
+from pathlib import Path
+
+from tests.apiserver.replica import LEASE, SYSTEM, Cluster, Replica, prepare, replica, report, wait
+from tests.apiserver.server import ApiServer, running
+
+
+def test_what_happened_while_the_operator_was_away_is_caught_up(server: ApiServer, cluster: Cluster) -> None:
+    with replica(server, "first") as first:
+        cluster.submit()
+        cluster.wait_pods(3)
+        cluster.wait_phase("Pending")
+        first.kill()
+    cluster.run()
+    cluster.end("mnist-chief-0", 0, report(100, "Succeeded", final=True).encode(4096).decode())
+    with replica(server, "second"):
+        done = cluster.wait_phase("Succeeded")
+        assert done["training"]["metrics"]["accuracy"] == 0.9
+        wait(lambda: len(cluster.events()) == 3, "three events", lambda: str(cluster.events()))
+    assert [reason for reason, _ in cluster.events()] == ["PodsCreated", "Running", "Succeeded"]
+
+
+def test_the_other_replica_takes_over(server: ApiServer, cluster: Cluster) -> None:
+    def holder() -> str:
+        lease = server.api.get(f"/apis/coordination.k8s.io/v1/namespaces/{SYSTEM}/leases/{LEASE}")
+        return str((lease.get("spec") or {}).get("holderIdentity") or "")
+
+    with replica(server, "one") as one, replica(server, "two") as two:
+        wait(lambda: holder() != "", "somebody leads")
+        leader, other = (one, "two") if holder().startswith("one") else (two, "one")
+        assert leader.stop() == 0
+        wait(lambda: holder().startswith(other), "the other leads", holder)
+        cluster.submit()
+        cluster.wait_pods(3)
+
+
+def test_without_its_crd_it_ends_and_says_what_to_install(tmp_path: Path) -> None:
+    """kopf alone would warn once and idle; ended, it is started again until the CRD is there."""
+    with running() as bare:
+        prepare(bare.api)
+        blind = Replica(bare, "blind", tmp_path / "log")
+        assert blind.process.wait(20) == 1
+        blind.stop()
+        assert "install the chart with crds.install=true" in blind.text()
