@@ -1,6 +1,7 @@
 """Fixtures of the chart's tests."""
 
 import pytest
+
 from tests.chart import helm
 
 

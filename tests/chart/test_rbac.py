@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 
 import pytest
+
 from tests.chart import helm
 
 Rule = tuple[str, str, tuple[str, ...], frozenset[str]]

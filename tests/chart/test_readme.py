@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
 from tests.chart import helm
 from tests.chart.test_rbac import ISSUER, JOBS, OWN
 

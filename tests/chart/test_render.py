@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.chart import helm
 
+from tests.chart import helm
 from trainingjob_operator import settings as operator_settings
 from trainingjob_operator.api.v1alpha1 import NodePool
 

@@ -1,6 +1,7 @@
 """The Pod Security Standard `restricted`, and what goes beyond it."""
 
 import pytest
+
 from tests.chart import helm
 from tests.chart.test_render import SHAPES
 

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+
 from tests.chart import helm
 from tests.chart.test_render import SHAPES
 

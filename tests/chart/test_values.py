@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from tests.chart import helm
 
 SCHEMA: dict[str, Any] = json.loads((helm.CHART / "values.schema.json").read_text())

@@ -27,6 +27,9 @@ from trainingjob_operator.intake.store import ReportStore
 from trainingjob_operator.intake.tokens import Claims, KeysUnavailableError, TokenError
 
 logger = logging.getLogger(__name__)
+#: aiohttp logs a traceback, with the bytes that it choked on, for every malformed request: strangers could fill the
+#: log with it, and a chief's token could end up there. Our own defects are logged by the middleware below.
+_SILENT = logging.Logger("trainingjob_operator.intake.http", logging.CRITICAL + 1)
 
 REPORT_PATH = "/v1/namespaces/{namespace:[a-z0-9-]{1,63}}/trainingjobs/{name:[a-z0-9.-]{1,253}}/report"
 
@@ -89,6 +92,7 @@ class IntakeServer:
         self._runner = web.AppRunner(
             app,
             access_log=None,
+            logger=_SILENT,
             keepalive_timeout=self._limits.idle,
             lingering_time=1.0,
             auto_decompress=False,

@@ -144,7 +144,10 @@ GOOD = (
     Good(
         "quantity-forms",
         with_program(
-            resources={"requests": {"cpu": ".5", "memory": "+1.k", "ephemeral-storage": "1E", "example.com/d": "1e3"}}
+            resources={
+                "requests": {"cpu": ".5", "memory": "+1.k", "ephemeral-storage": "1E"},
+                "limits": {"example.com/d": "1e3"},
+            }
         ),
     ),
     Good("hidden-names", with_program(volumes=[{"mountPath": "/.a/b..c/d.", "emptyDir": {}}])),

@@ -199,7 +199,7 @@ async def test_certificates_are_renewed_after_two_thirds_of_their_life() -> None
     now = start = NOW - 2 * DAY
     renewed: list[datetime.datetime] = []
 
-    class Stop(Exception):
+    class StopError(Exception):
         pass
 
     async def sleep(seconds: float) -> None:
@@ -207,14 +207,14 @@ async def test_certificates_are_renewed_after_two_thirds_of_their_life() -> None
         assert 0 < seconds <= 3600
         if serving.leaf.certificate != first.certificate:
             renewed.append(now)
-            raise Stop
+            raise StopError
         now += datetime.timedelta(seconds=seconds)
 
     ca = new_authority(start)
     serving = ServingCertificate(ca, ["intake"], life=3 * DAY, now=lambda: now, sleep=sleep)
     first = serving.leaf
     before = handshake(serving.context, ca.certificate, "intake")
-    with pytest.raises(Stop):
+    with pytest.raises(StopError):
         await serving.run()
     assert renewed == [start + 2 * DAY]
     after = handshake(serving.context, ca.certificate, "intake")

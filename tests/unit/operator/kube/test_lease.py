@@ -202,6 +202,26 @@ async def test_a_request_that_hangs_does_not_hold_the_deadline_up() -> None:
         assert one.lost_at - cut <= 10
 
 
+async def test_the_deadline_counts_from_when_the_write_was_sent_not_from_its_answer() -> None:
+    api = Leases()
+    one = Candidate(api, "one")
+    sent: list[float] = []
+
+    async def note() -> None:
+        sent.append(now())
+
+    async def answer_late_and_then_never() -> None:
+        await asyncio.sleep(7)
+        api.before = asyncio.Event().wait
+
+    async with running(one) as tasks:
+        await asyncio.sleep(30)
+        api.before, api.after = note, answer_late_and_then_never
+        await asyncio.wait_for(tasks[0], 60)
+        assert len(sent) == 1
+        assert one.lost_at == pytest.approx(sent[0] + 10)
+
+
 async def test_a_usurper_in_the_record_ends_the_lead_at_once() -> None:
     api = Leases()
     one = Candidate(api, "one")

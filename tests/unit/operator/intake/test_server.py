@@ -1,0 +1,417 @@
+"""The endpoint as a chief and as a stranger meet it: real TLS, real tokens, and abuse that must not cost a 5xx."""
+
+import asyncio
+import datetime
+import json
+import logging
+import ssl
+import warnings
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import aiohttp
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.unit.operator.intake.signer import NOW, KeyApi, Signer, claims_of
+from trainingjob_operator.api.contract import Report, Training
+from trainingjob_operator.intake.authorize import JobFact, PodFact
+from trainingjob_operator.intake.certificates import new_authority
+from trainingjob_operator.intake.limits import JobLimits
+from trainingjob_operator.intake.server import Intake, IntakeServer, Limits, make_app
+from trainingjob_operator.intake.serving import ServingCertificate
+from trainingjob_operator.intake.store import ReportStore
+from trainingjob_operator.intake.tokens import KeySource, verify
+
+CA = new_authority(datetime.datetime.now(datetime.UTC))
+SERVING = ServingCertificate(CA, ["intake"], ["127.0.0.1"])
+POD = PodFact("job-chief-0", "ns", "u-1", "chief", 0, 1, live=True)
+PATH = "/v1/namespaces/ns/trainingjobs/job/report"
+GOOD = Report("chief-0", 1, 1, 1, "Running", training=Training(step=5, metrics={"loss": 0.5}))
+
+
+@dataclass
+class World:
+    """What the operator knows, and a client that trusts its CA."""
+
+    port: int = 0
+    now: float = 0.0
+    ready: bool = True
+    jobs: dict[tuple[str, str], JobFact] = field(default_factory=lambda: {("ns", "job"): JobFact("u-1")})
+    pods: dict[str, PodFact] = field(default_factory=lambda: {"p-1": POD})
+    keys: KeyApi = field(default_factory=lambda: KeyApi(Signer()))
+    statuses: list[int] = field(default_factory=list)
+    store: ReportStore = field(init=False)
+    client: aiohttp.ClientSession = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.store = ReportStore(lambda: self.now, lambda: NOW + self.now)
+
+    def intake(self, limits: Limits) -> Intake:
+        source = KeySource(self.keys, clock=lambda: self.now)
+        return Intake(
+            verify=lambda token: verify(token, source, NOW + self.now),
+            find_job=lambda namespace, name: self.jobs.get((namespace, name)),
+            find_pod=self.pods.get,
+            ready=lambda: self.ready,
+            store=self.store,
+            job_limits=JobLimits(rate=1, burst=5, clock=lambda: self.now),
+            limits=limits,
+            on_report=self.statuses.append,
+        )
+
+    async def post(
+        self, report: Report | bytes = GOOD, token: str | None = "", path: str = PATH, **headers: str
+    ) -> tuple[int, Any, Any]:
+        """Post; return status, the parsed JSON body if any, and the headers."""
+        sent = dict(headers)
+        if token is not None:
+            sent["Authorization"] = f"Bearer {token or Signer().token()}"
+        data = report if isinstance(report, bytes) else report.encode()
+        url = f"https://127.0.0.1:{self.port}{path}"
+        async with self.client.post(url, data=data, headers=sent) as response:
+            body = await response.read()
+            return response.status, json.loads(body) if body else None, response.headers
+
+
+@asynccontextmanager
+async def serving(limits: Limits | None = None) -> AsyncIterator[World]:
+    world = World()
+    limits = limits or Limits()
+    server = IntakeServer(make_app(world.intake(limits)), SERVING.context, limits)
+    world.port = await server.start("127.0.0.1", 0)
+    trust = ssl.create_default_context(cadata=CA.certificate.decode())
+    world.client = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trust))
+    try:
+        yield world
+    finally:
+        await world.client.close()
+        await server.stop()
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    async with serving() as running:
+        yield running
+
+
+async def test_a_report_is_taken_and_kept(world: World) -> None:
+    assert (await world.post())[:2] == (204, None)
+    entry = world.store.get("u-1")
+    assert entry is not None
+    assert (entry.report, entry.namespace, entry.name) == (GOOD, "ns", "job")
+    assert entry.received_at == NOW
+    assert world.statuses == [204]
+
+
+async def test_a_report_that_comes_twice_is_no_error(world: World) -> None:
+    assert [(await world.post())[0], (await world.post())[0]] == [204, 204]
+
+
+async def test_health(world: World) -> None:
+    async with world.client.get(f"https://127.0.0.1:{world.port}/healthz") as response:
+        assert (response.status, await response.json()) == (200, {"status": "ok"})
+
+
+@pytest.mark.parametrize(
+    ("token", "status", "words"),
+    [
+        (None, 401, "header `Authorization: Bearer TOKEN` is missing"),
+        ("nonsense", 401, "not a JSON Web Token"),
+        (Signer().token(claims_of(exp=1)), 401, "has expired"),
+        (Signer().token(claims_of(audience="https://kubernetes.default.svc")), 401, "audience"),
+        (Signer().token(claims_of(audience=["trainingjob.dev/jobs/u-1", "x"])), 401, "audience"),
+    ],
+)
+async def test_without_a_good_token_nothing_goes(world: World, token: str | None, status: int, words: str) -> None:
+    code, body, headers = await world.post(token=token)
+    assert code == status
+    assert words in body["error"]
+    assert headers["WWW-Authenticate"] == "Bearer"
+    assert len(world.store) == 0
+
+
+async def test_a_pod_of_another_job_with_the_right_audience_is_refused(world: World) -> None:
+    world.pods["p-1"] = replace(POD, owner_uid="u-2")
+    code, body, _ = await world.post()
+    assert (code, len(world.store)) == (403, 0)
+    assert "does not belong to TrainingJob ns/job" in body["error"]
+
+
+async def test_a_job_that_is_not_there(world: World) -> None:
+    assert (await world.post(path=PATH.replace("/job/", "/other/")))[0] == 404
+    assert (await world.post(path=PATH.replace("/ns/", "/other/")))[0] == 403
+
+
+@pytest.mark.parametrize(
+    ("report", "status", "words"),
+    [
+        (b"", 400, "is not JSON"),
+        (b"[1, 2]", 400, "must be a JSON object"),
+        (b"[" * 60_000, 400, "is not JSON"),
+        (b'{"version": 2}', 400, "version: is 2"),
+        (GOOD.encode().replace(b'"step":5', b'"step":-5'), 400, "training.step"),
+        (replace(GOOD, member="worker-0"), 403, "cannot report for 'worker-0'"),
+        (replace(GOOD, incarnation=9), 403, "incarnation 1 of chief-0"),
+        (b"x" * 65_537, 413, "at most 65536 bytes"),
+        (b"x" * 1_000_000, 413, "at most 65536 bytes"),
+    ],
+)
+async def test_what_is_wrong_with_a_report_is_said(
+    world: World, report: Report | bytes, status: int, words: str
+) -> None:
+    code, body, _ = await world.post(report)
+    assert code == status
+    assert words in body["error"]
+    assert len(world.store) == 0
+
+
+async def test_an_old_generation_is_refused_by_status_and_by_store(world: World) -> None:
+    world.jobs["ns", "job"] = JobFact("u-1", incarnation=1, generation=2)
+    assert (await world.post())[0] == 409
+    world.jobs["ns", "job"] = JobFact("u-1")
+    assert (await world.post(replace(GOOD, generation=4)))[0] == 204
+    code, body, _ = await world.post(replace(GOOD, generation=3, sequence=99))
+    assert code == 409
+    assert "generation 3 of incarnation 1 is over" in body["error"]
+
+
+async def test_a_job_that_reports_too_often_waits_and_others_do_not(world: World) -> None:
+    codes = [(await world.post(replace(GOOD, sequence=number)))[0] for number in range(6)]
+    code, body, headers = await world.post()
+    assert codes == [204] * 5 + [429]
+    assert (code, headers["Retry-After"]) == (429, "1")
+    assert "too often" in body["error"]
+    world.jobs["ns", "other"] = JobFact("u-2")
+    world.pods["p-2"] = replace(POD, name="other-chief-0", owner_uid="u-2")
+    bound = claims_of()["kubernetes.io"] | {"pod": {"name": "other-chief-0", "uid": "p-2"}}
+    token = Signer().token(claims_of(audience="trainingjob.dev/jobs/u-2", **{"kubernetes.io": bound}))
+    assert (await world.post(token=token, path=PATH.replace("/job/", "/other/")))[0] == 204
+    world.now += 1
+    assert (await world.post(replace(GOOD, sequence=9)))[0] == 204
+
+
+async def test_until_the_caches_are_filled_chiefs_are_asked_to_come_again(world: World) -> None:
+    world.ready = False
+    code, body, headers = await world.post()
+    assert (code, headers["Retry-After"]) == (503, "2")
+    assert "just started" in body["error"]
+
+
+async def test_without_the_api_servers_keys_chiefs_are_asked_to_come_again(world: World) -> None:
+    world.keys.broken = True
+    code, _, headers = await world.post()
+    assert (code, headers["Retry-After"]) == (503, "10")
+
+
+async def test_packed_bodies_are_not_taken(world: World) -> None:
+    code, body, _ = await world.post(b"\x1f\x8b", **{"Content-Encoding": "gzip"})
+    assert code == 415
+    assert "compressed" in body["error"]
+
+
+async def test_errors_of_the_router_are_json_too(world: World) -> None:
+    code, body, _ = await world.post(path="/v2/x")
+    assert (code, body) == (404, {"error": "Not Found"})
+    async with world.client.get(f"https://127.0.0.1:{world.port}{PATH}") as response:
+        assert (response.status, await response.json()) == (405, {"error": "Method Not Allowed"})
+        assert response.headers["Allow"] == "POST"
+
+
+async def test_many_chiefs_at_once(world: World) -> None:
+    world.store = ReportStore(lambda: 0.0, lambda: NOW)
+    codes = await asyncio.gather(*(world.post(replace(GOOD, sequence=number)) for number in range(60)))
+    assert {code for code, _, _ in codes} <= {204, 429}
+    assert sum(code == 204 for code, _, _ in codes) == 5
+
+
+async def test_old_tls_is_refused(world: World) -> None:
+    context = ssl.create_default_context(cadata=CA.certificate.decode())
+    context.maximum_version = ssl.TLSVersion.TLSv1_3
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    _, writer = await asyncio.open_connection("127.0.0.1", world.port, ssl=context)
+    assert writer.get_extra_info("ssl_object").version() in ("TLSv1.2", "TLSv1.3")
+    writer.close()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # the point is that TLS 1.1 is old
+        context.minimum_version = ssl.TLSVersion.TLSv1_1
+        context.maximum_version = ssl.TLSVersion.TLSv1_1
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        await asyncio.open_connection("127.0.0.1", world.port, ssl=context)
+
+
+async def test_neither_tokens_nor_reports_are_logged(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    token = Signer().token()
+    await world.post(token=token)
+    await world.post(b"{", token=token)
+    await world.post(token=Signer("unknown").token())
+    assert caplog.text == ""
+
+
+# --- Slow, broken and hostile clients ---
+
+
+async def raw(world: World) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    trust = ssl.create_default_context(cadata=CA.certificate.decode())
+    return await asyncio.open_connection("127.0.0.1", world.port, ssl=trust)
+
+
+def head(length: int, path: str = PATH) -> bytes:
+    token = Signer().token()
+    return (
+        f"POST {path} HTTP/1.1\r\nHost: intake\r\nAuthorization: Bearer {token}\r\nContent-Length: {length}\r\n\r\n"
+    ).encode()
+
+
+async def test_a_body_that_does_not_come_costs_its_time_and_no_more() -> None:
+    async with serving(Limits(body=0.05)) as world:
+        reader, writer = await raw(world)
+        writer.write(head(100) + b'{"version"')
+        answer = await asyncio.wait_for(reader.read(), 10)
+        assert answer.startswith(b"HTTP/1.1 408 ")
+        assert b"within 0.05 s" in answer
+        writer.close()
+        assert (await world.post())[0] == 204
+
+
+async def test_headers_that_do_not_end_are_cut_off() -> None:
+    async with serving(Limits(idle=0.1)) as world:
+        reader, writer = await raw(world)
+        writer.write(b"POST / HTTP/1.1\r\nHost: intake\r\nX-Slow: ")
+        assert await asyncio.wait_for(reader.read(), 10) == b""
+        writer.close()
+
+
+async def test_a_handshake_that_does_not_come_is_cut_off() -> None:
+    async with serving(Limits(handshake=0.1)) as world:
+        reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
+        assert await asyncio.wait_for(reader.read(), 10) == b""
+        writer.close()
+
+
+async def test_a_client_that_hangs_up_in_its_body_leaves_no_trace(world: World, caplog: Any) -> None:
+    _, writer = await raw(world)
+    writer.write(head(100) + b"{")
+    await writer.drain()
+    writer.transport.abort()
+    assert (await world.post())[0] == 204
+    assert "Traceback" not in caplog.text
+
+
+async def test_connections_beyond_the_limit_are_closed_and_the_others_served() -> None:
+    async with serving(Limits(connections=3)) as world:
+        held = [await raw(world) for _ in range(3)]
+        try:
+            reader, writer = await raw(world)
+            assert await asyncio.wait_for(reader.read(), 10) == b""
+            writer.close()
+        except (ConnectionError, ssl.SSLError):
+            pass
+        reader, writer = held[0]
+        body = GOOD.encode()
+        writer.write(head(len(body)) + body)
+        assert (await reader.readline()).startswith(b"HTTP/1.1 204")
+        for _, one in held:
+            one.close()
+
+
+pieces = st.one_of(
+    st.binary(max_size=300),
+    st.sampled_from(
+        [
+            b"POST " + PATH.encode() + b" HTTP/1.1\r\n",
+            b"GET / HTTP/1.1\r\n",
+            b"Host: x\r\n",
+            b"Content-Length: 10\r\n",
+            b"Content-Length: -1\r\n",
+            b"Content-Length: 99999999999999999999\r\n",
+            b"Transfer-Encoding: chunked\r\n",
+            b"Transfer-Encoding: gzip, chunked\r\n",
+            b"Expect: 100-continue\r\n",
+            b"Upgrade: websocket\r\nConnection: Upgrade\r\n",
+            b"Authorization: Bearer \xff\xfe\r\n",
+            b"Authorization: " + b"A" * 9000 + b"\r\n",
+            b"Authorization: Bearer " + Signer().token().encode() + b"\r\n",
+            b"\r\n",
+            b"5\r\nhello\r\n",
+            b"ffffffffffffffff\r\n",
+            b"0\r\n\r\n",
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+            b"POST /%00/..//" + PATH.encode() + b"?\xc3 HTTP/1.1\r\n",
+        ]
+    ),
+)
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    parts=st.lists(pieces, max_size=8),
+    bodies=st.lists(st.binary(max_size=200) | st.text().map(str.encode), max_size=3),
+)
+def test_no_bytes_cost_a_5xx_or_the_server(
+    parts: list[bytes], bodies: list[bytes], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.clear()
+    asyncio.run(throw(parts, bodies))
+    assert "Traceback" not in caplog.text
+
+
+async def throw(parts: list[bytes], bodies: list[bytes]) -> None:
+    async with serving(Limits(body=0.05, idle=0.05)) as world:
+        reader, writer = await raw(world)
+        try:
+            writer.write(b"".join(parts))
+            if writer.can_write_eof():
+                writer.write_eof()
+            await writer.drain()
+            answer = await asyncio.wait_for(reader.read(), 10)
+            assert not answer.startswith(b"HTTP/1.1 5"), answer
+        except (ConnectionError, ssl.SSLError):
+            pass
+        writer.close()
+        for body in bodies:
+            assert (await world.post(body))[0] == 400
+        world.now += 60
+        assert (await world.post())[0] == 204
+        assert all(status < 500 for status in world.statuses)
+
+
+documents = st.fixed_dictionaries(
+    {},
+    optional={
+        "version": st.just(1) | st.integers(),
+        "member": st.just("chief-0") | st.text(max_size=10),
+        "incarnation": st.just(1) | st.integers() | st.floats(),
+        "generation": st.integers(),
+        "sequence": st.integers() | st.none(),
+        "state": st.sampled_from(["Running", "Failed", "Nonsense"]),
+        "final": st.booleans() | st.integers(),
+        "training": st.none()
+        | st.dictionaries(st.sampled_from(["step", "percent", "metrics"]), st.integers() | st.floats() | st.text()),
+        "failure": st.none() | st.dictionaries(st.text(max_size=5), st.text(max_size=5)),
+    },
+)
+
+
+@settings(max_examples=30, deadline=None)
+@given(many=st.lists(documents, min_size=1, max_size=20))
+def test_no_document_costs_a_5xx(many: list[dict[str, Any]]) -> None:
+    async def post_all() -> None:
+        async with serving() as world:
+            for document in many:
+                world.now += 60
+                assert (await world.post(json.dumps(document).encode()))[0] in (204, 400, 403, 409)
+
+    asyncio.run(post_all())
+
+
+def test_limits_of_jobs_are_bounded_in_memory() -> None:
+    limits = JobLimits(rate=1, burst=1, clock=lambda: 0.0, size=100)
+    for number in range(1000):
+        assert limits.try_take(str(number)) == 0
+    assert len(limits) == 100
+    assert limits.try_take("999") > 0
