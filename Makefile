@@ -47,6 +47,7 @@ format: venv ## Format and fix what can be fixed
 generate: venv ## Write generated files anew: the chart's CRD and values schema
 	@PYTHONPATH=operator:trainer_image .venv/bin/python -m trainingjob_operator crd --chart > charts/trainingjob-operator/templates/crd.yaml.new
 	@mv charts/trainingjob-operator/templates/crd.yaml.new charts/trainingjob-operator/templates/crd.yaml
+	@PYTHONPATH=operator:trainer_image .venv/bin/python charts/trainingjob-operator/hack/values_schema.py
 lock: ## Write requirements/*.lock anew (make lock ARGS=--upgrade takes newer versions)
 	@deploy/lock.sh $(ARGS)
 

@@ -37,12 +37,15 @@ printf 'OPERATOR_IMAGE=%s\nTRAINER_IMAGE=%s\n' "$operator" "$trainer"
 
 if [ "$(builder)" = buildah ] && [ -z "${OPERATOR_IMAGE:+${TRAINER_IMAGE:-}}" ]; then
   [ "$(id -u)" = 0 ] || die "building images without Docker needs root: repeat with sudo -E, start Docker, or set OPERATOR_IMAGE and TRAINER_IMAGE"
-  packages buildah mmdebstrap
+  packages buildah=buildah mmdebstrap=mmdebstrap
 fi
 ensure() { # DOCKERFILE IMAGE [OPTION…]
   if image_exists "$2"; then say "$2 exists"; else build_image "$FROM" "$@"; fi
 }
 images=()
+prune() { # the last few of each are kept: tests upgrade from one to the next
+  for image in operator trainer; do forget_old "$PREFIX/$image" 6; done
+}
 if [ -z "${OPERATOR_IMAGE:-}" ]; then
   ensure operator/Dockerfile "$operator"
   images+=("$operator")
@@ -52,6 +55,7 @@ if [ -z "${TRAINER_IMAGE:-}" ]; then
   images+=("$trainer")
 fi
 [ ${#images[@]} -gt 0 ] || exit 0
+prune
 if [ -n "${IMAGE_REGISTRY:-}" ]; then
   for image in "${images[@]}"; do push_image "$image"; done
 elif [ "${1:-}" != --no-load ]; then

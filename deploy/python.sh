@@ -1,12 +1,12 @@
 # Sourced after lib.sh: Python programs that the scripts themselves need, each in its own folder of the cache.
 # shellcheck shell=bash
 
-# packages PACKAGE…: installs Debian packages that are missing (root only). Errors of foreign package sources are
-# tolerated as long as the packages themselves can be had.
+# packages PROGRAM=PACKAGE…: installs the Debian packages of programs that are missing (root only). Going by the program
+# leaves alone what came from elsewhere: Docker's own containerd would be removed by Debian's.
 packages() {
-  local missing=() p
-  for p in "$@"; do
-    [ "$(dpkg-query -W -f '${db:Status-Status}' "$p" 2>/dev/null)" = installed ] || missing+=("$p")
+  local missing=() pair
+  for pair in "$@"; do
+    have "${pair%%=*}" || [ -e "${pair%%=*}" ] || missing+=("${pair#*=}")
   done
   [ ${#missing[@]} -gt 0 ] || return 0
   have apt-get || die "the packages ${missing[*]} are missing and this is no Debian or Ubuntu: install them by hand"
@@ -14,6 +14,7 @@ packages() {
   heartbeat "apt: ${missing[*]}" apt_install "${missing[@]}"
 }
 
+# Errors of foreign package sources are tolerated as long as the packages themselves can be had.
 apt_install() {
   local rc=0
   export DEBIAN_FRONTEND=noninteractive
@@ -41,7 +42,7 @@ bootstrapped() {
   dir=$CACHE/bootstrap/$name-$(digest "deploy/bootstrap/$name.lock")
   if [ ! -e "$dir/complete" ]; then
     python=$(python311)
-    "$python" -c 'import ensurepip, venv' 2>/dev/null || packages python3-venv
+    "$python" -c 'import ensurepip, venv' 2>/dev/null || packages "no python3-venv=python3-venv"
     rm -rf "$dir"
     mkdir -p "$CACHE/bootstrap"
     "$python" -m venv "$dir"

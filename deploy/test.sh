@@ -19,13 +19,19 @@ pytest_() {
 }
 
 verify() { "$ROOT/deploy/verify.sh"; }
-chart() {
-  HELM=$("$ROOT/deploy/local/tools.sh" helm && "$ROOT/deploy/local/tools.sh" --path helm)
+# the chart's roles and manifests are rendered in both of the next two
+pinned_helm() {
+  "$ROOT/deploy/local/tools.sh" helm
+  HELM=$("$ROOT/deploy/local/tools.sh" --path helm)
   export HELM
+}
+chart() {
+  pinned_helm
   pytest_ tests/chart 600
 }
 apiserver() {
   "$ROOT/deploy/local/tools.sh" etcd kube-apiserver kubectl
+  pinned_helm
   pytest_ tests/apiserver 1500
 }
 e2e() {

@@ -10,6 +10,18 @@ image_exists() {
   esac
 }
 
+# forget_old REPOSITORY COUNT: removes all but the newest COUNT of the images that we tagged there.
+forget_old() {
+  local all
+  case $(builder) in
+    docker) all=$(docker image ls --format '{{.Repository}}:{{.Tag}}' "$1") ;;
+    buildah) all=$(buildah images --format '{{.Name}}:{{.Tag}}') ;;
+  esac
+  { grep "^$1:dev-" <<<"$all" || true; } | tail -n "+$(($2 + 1))" | while read -r image; do
+    "$(builder)" rmi "$image" >/dev/null 2>&1 || true # in use: next time
+  done
+}
+
 push_image() { heartbeat "pushing $1" "$(builder)" push "$1"; }
 
 # build_secrets FOLDER: this machine's package index and certificates, for the build only: they stay out of the image.

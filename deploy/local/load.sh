@@ -24,10 +24,20 @@ build_system_image() {
   buildah commit -q --rm "$container" "$ref" >/dev/null
 }
 
+# forget_stale_images: of our development images, those that buildah no longer has (images.sh keeps the newest).
+forget_stale_images() {
+  local built ref
+  built=$(buildah images --format '{{.Name}}:{{.Tag}}')
+  ctr -a "$STORE_SOCKET" -n k8s.io images ls -q | { grep '^localhost/trainingjob/.*:dev-' || true; } | while read -r ref; do
+    holds "$ref" <<<"$built" || ctr -a "$STORE_SOCKET" -n k8s.io images rm "$ref" >/dev/null
+  done
+}
+
 # prepare_store: run inside with_store before a node starts.
 prepare_store() {
   local name ref
   forget_containers
+  forget_stale_images
   for name in pause coredns; do
     ref=$(system_image "$name")
     [ -n "$(missing_images "$ref")" ] || continue

@@ -24,6 +24,10 @@ SERVICE_IP=10.96.0.1
 DNS_IP=10.96.0.10
 FIRST_NODE=node0
 
+# Network plugins: the distribution's folder, or the one of Docker's and upstream's packages.
+CNI=/usr/lib/cni
+[ -e "$CNI/ptp" ] || [ ! -e /opt/cni/bin/ptp ] || CNI=/opt/cni/bin
+
 # Extra flags for experiments and tests: shorter node timeouts, feature gates.
 API_ARGS=${LOCAL_API_ARGS:-}
 KCM_ARGS=${LOCAL_KCM_ARGS:-}

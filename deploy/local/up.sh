@@ -29,7 +29,11 @@ deploy_dns() {
 
 [ "$(uname -s)" = Linux ] || die "the local cluster needs Linux: use Docker and kind, or KUBE_CONTEXT=<an existing cluster>"
 [ "$(id -u)" = 0 ] || die "the local cluster needs root (namespaces, mounts, a bridge): repeat with sudo -E, or start Docker and install kind, or set KUBE_CONTEXT=<an existing cluster>"
-packages containerd runc containernetworking-plugins buildah iptables iproute2 openssl util-linux
+had_containerd=$(command -v containerd || true)
+packages containerd=containerd runc=runc "$CNI/ptp=containernetworking-plugins" buildah=buildah iptables=iptables ip=iproute2 \
+  openssl=openssl nsenter=util-linux
+# the package starts a containerd for the whole machine, which nobody here asked for
+if [ -z "$had_containerd" ] && [ -d /run/systemd/system ]; then systemctl disable --quiet --now containerd || true; fi
 "$LOCAL/tools.sh" etcd kube-apiserver kubectl kube-controller-manager kube-scheduler kubelet kube-proxy coredns pause
 
 mkdir -p "$STATE"
