@@ -147,7 +147,7 @@ def _status(job: JobFact, gang: Gang, phase: Phase, claims: Sequence[Claim], now
         "phase": str(phase),
         "conditions": render(claims, job, now),
         "startTime": job.status.get("startTime") or format_time(now),
-        "members": {"desired": desired, "ready": gang.up, "items": _items(gang)},
+        "members": {"desired": desired, "ready": gang.up, "items": _items(gang, phase)},
         "display": {"members": f"{gang.up}/{desired}"},
     }
 
@@ -171,19 +171,22 @@ def _up_since(gang: Gang) -> datetime | None:
     return max(starts) if len(starts) == len(gang.members) else None
 
 
-def _items(gang: Gang) -> list[dict[str, Any]]:
+def _items(gang: Gang, phase: Phase) -> list[dict[str, Any]]:
     shown = gang.members
     if len(shown) > MAX_MEMBER_ITEMS:
         shown = tuple(member for member in shown if member.incarnations > 1)
-    return [_item(member) for member in shown]
+    return [_item(member, last=phase.finished) for member in shown]
 
 
-def _item(member: Member) -> dict[str, Any]:
+def _item(member: Member, *, last: bool) -> dict[str, Any]:
+    """Return a member's entry. The `last` one says no phase of a pod that still runs: it would stay there untrue."""
     item: dict[str, Any] = {"name": member.name}
     if member.incarnations:
         item["incarnation"] = member.incarnations
     if member.pod is not None:
-        item |= {"pod": member.pod.name, "phase": member.pod.phase}
+        item["pod"] = member.pod.name
+        if member.pod.finished or not last:
+            item["phase"] = member.pod.phase
         if member.pod.node:
             item["node"] = member.pod.node
     return item

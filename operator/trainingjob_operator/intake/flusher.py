@@ -29,6 +29,7 @@ from trainingjob_operator.kube.resources import TRAININGJOBS, Resource
 logger = logging.getLogger(__name__)
 
 _ATTEMPTS = 4
+SHORTEST_WAIT = 0.001
 
 
 class StatusApi(Protocol):
@@ -144,7 +145,8 @@ class Flusher:
         while (due := self._store.next_due()) != 0:
             self._wake.clear()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(due):
+                # Not less than a tick: a rest below the clock's resolution would be waited for again and again.
+                async with asyncio.timeout(None if due is None else max(due, SHORTEST_WAIT)):
                     await self._wake.wait()
 
     async def _flush(self, uid: str) -> None:

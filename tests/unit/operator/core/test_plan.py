@@ -105,6 +105,12 @@ class TestTheHealthyPath:
         assert reasons(plan) == ["Succeeded"]
         assert "accuracy=0.97" in plan.events[0].note
 
+    def test_the_last_status_says_nothing_of_pods_that_is_not_final(self):
+        """The other members' pods end a moment later, and no more status is written then."""
+        pods = gang(chief=ended("chief", message=final_report()), w0=ended(index=0))
+        items = decide(job(status=trained()), pods, (), platform(), at(31)).status["members"]["items"]
+        assert [item.get("phase") for item in items] == ["Succeeded", "Succeeded", None]
+
     def test_nothing_is_done_twice(self):
         first = decide(job(status=status(Phase.PENDING)), gang(), (), platform(), NOW)
         again = decide(job(status=first.status), gang(), (), platform(), NOW)

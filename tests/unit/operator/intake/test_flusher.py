@@ -378,7 +378,7 @@ async def check_order(events: list[Any], delay: float) -> None:
                 api.fail.append(ApiError(503, "ServiceUnavailable"))
             replica.put("a", sequence, generation=generation)
             latest.append((1, generation, sequence))
-        await asyncio.sleep(300)
+        await asyncio.sleep(60 * (len(events) + 5))  # each failure may cost the longest back-off
     orders = [order for _, _, order in api.log]
     assert orders == sorted(set(orders)), "an older report was written over a later one"
     if latest:
