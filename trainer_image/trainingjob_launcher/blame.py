@@ -42,6 +42,16 @@ def exception_line(lines: Sequence[str]) -> Optional[str]:
     return next((line for line in reversed(lines) if _ERROR_LINE.match(line)), None)
 
 
+def _said(lines: Sequence[str]) -> Optional[str]:
+    """Return what the exception says. TensorFlow's "Graph execution error:" says it some lines further down."""
+    line = exception_line(lines)
+    if line is None or not line.endswith("error:"):
+        return line
+    after = lines[len(lines) - 1 - list(reversed(lines)).index(line) + 1 :]
+    more = (text for text in after if text and not text[0].isspace() and not text.startswith("Detected at node"))
+    return f"{line} {next(more, '')}".rstrip()
+
+
 def is_collateral(end: TrainerExit) -> bool:
     """True when this exit looks like the echo of another member's end."""
     if end.code == 0 or end.signal in _OWN_SIGNALS:
@@ -62,7 +72,7 @@ def message_of(code: int, number: Optional[int], lines: Sequence[str]) -> str:
             name = f"signal {number}"
         hint = ": killed from outside, most often for want of memory" if number == signal.SIGKILL else ""
         return f"the trainer was ended by {name}{hint}"
-    line = exception_line(lines)
+    line = _said(lines)
     if line is not None:
         return line
     last = next((line for line in reversed(lines) if line.strip()), "")

@@ -355,7 +355,7 @@ class Report:
         if document.get("version") != VERSION:
             raise ContractError("version", f"is {_short(document.get('version'))}, this operator reads {VERSION}")
         member = _text(document, "member", "member")
-        if not _MEMBER.match(member):
+        if not _MEMBER.fullmatch(member):
             raise ContractError("member", f"is {_short(member)}, must be like chief-0 or worker-3")
         state = _text(document, "state", "state")
         if state not in STATES:
@@ -409,7 +409,7 @@ def _training(value: Any) -> Optional[Training]:
         raise ContractError("training.metrics", f"has {len(metrics)} names, the limit is {MAX_METRICS}")
     numbers: Dict[str, float] = {}
     for name, number in metrics.items():
-        if not METRIC_NAME.match(name):
+        if not METRIC_NAME.fullmatch(name):
             raise ContractError("training.metrics", f"name {_short(name)} must match {METRIC_NAME.pattern}")
         numbers[name] = decode_number(number, f"training.metrics.{name}")
     return Training(
@@ -436,7 +436,7 @@ def _failure(value: Any) -> Optional[Failure]:
     if not re.fullmatch(r"[A-Z][A-Za-z0-9]{0,62}", reason):
         raise ContractError("failure.reason", f"is {_short(reason)}, must be one CamelCase word")
     member = _text(value, "member", "failure.member")
-    if not _MEMBER.match(member):
+    if not _MEMBER.fullmatch(member):
         raise ContractError("failure.member", f"is {_short(member)}, must be like chief-0 or worker-3")
     return Failure(
         member=member,

@@ -17,7 +17,8 @@ chief's interpreter takes seconds to go away.
 
 First cause. An exit that looks like the echo of somebody else's end (`blame.is_collateral`) waits up to `judge`
 seconds for a better one: an exit with a cause of its own, or a member whose connection is lost. Either of these
-ends the generation at once, because the trainers that are left are stuck in their collectives anyway.
+ends the generation at once, because the trainers that are left are stuck in their collectives anyway. When none
+comes and all but one member have ended with echoes, the one whose trainer still runs is the cause: it is frozen.
 
 Fencing. Messages of another generation, and of connections that were replaced, are ignored. Of two pods of one
 member the newer incarnation wins; the older is refused.
@@ -277,7 +278,7 @@ def _running(state: Running, event: Event, now: float) -> Step:
     if state.finish_by is not None and now >= state.finish_by:
         return _succeed(state, now)
     if state.suspect is not None and state.judge_by is not None and now >= state.judge_by:
-        return _fail(state, state.suspect, now)
+        return _fail(state, _unresponsive(state, state.suspect), now)
     return state, ()
 
 
@@ -331,6 +332,15 @@ def _all_ended(state: Running, now: float) -> Step:
         return _succeed(state, now)
     # All have ended, and nobody has a cause of its own.
     return (state, ()) if state.suspect is None else _fail(state, state.suspect, now)
+
+
+def _unresponsive(state: Running, suspect: Failure) -> Failure:
+    """Return the failure of the one member that said nothing while all others lost their peers, else `suspect`."""
+    silent = [name for name in state.settings.members if name not in state.exits]
+    if len(silent) != 1 or any(end is None or end.code == 0 for end in state.exits.values()):
+        return suspect
+    said = f"its trainer still runs, but the others lost their connection to it ({suspect.member}: {suspect.message})"
+    return Failure(silent[0], "TrainerUnresponsive", said, None, None, state.generation, suspect.last_log_lines)
 
 
 def _succeed(state: Running, now: float) -> Step:

@@ -81,7 +81,7 @@ class Progress:
 
     def _take_metrics(self, metrics: Mapping[Any, Any]) -> None:
         for name, value in metrics.items():
-            if not isinstance(name, str) or not METRIC_NAME.match(name):
+            if not isinstance(name, str) or not METRIC_NAME.fullmatch(name):
                 continue
             if name not in self._metrics and len(self._metrics) >= MAX_METRICS:
                 continue

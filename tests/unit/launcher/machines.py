@@ -7,13 +7,13 @@ from trainingjob_launcher.messages import Hello, TrainerExit
 
 TRACEBACK = (
     "Traceback (most recent call last):",
-    '  File "/work/main.py", line 3, in <module>',
+    '  File "/app/main.py", line 3, in <module>',
     '    raise ValueError("bad shape")',
     "ValueError: bad shape",
 )
 ECHO = (
     "Traceback (most recent call last):",
-    '  File "/work/main.py", line 90, in <module>',
+    '  File "/app/main.py", line 90, in <module>',
     "    loss = train(steps)",
     "tensorflow.python.framework.errors_impl.UnavailableError: Collective ops is aborted by: "
     "failed to connect to all addresses; Connection reset by peer",

@@ -73,3 +73,29 @@ def test_a_failure_says_what_happened_in_one_line() -> None:
     assert message_of(5, None, ("hello", "")) == "the trainer ended with exit code 5: hello"
     assert message_of(5, None, ()) == "the trainer ended with exit code 5"
     assert "signal 64" in message_of(192, 64, ()) or "SIGRTMAX" in message_of(192, 64, ())
+
+
+def test_what_tensorflow_says_some_lines_further_down_is_found() -> None:
+    lines = (
+        "Traceback (most recent call last):",
+        '  File "/app/main.py", line 94, in <module>',
+        f"{TF}.UnavailableError: Graph execution error:",
+        "",
+        "Detected at node while/adam/CollectiveReduceV2 defined at (most recent call last):",
+        '  File "/app/main.py", line 94, in <module>',
+        "",
+        "Collective ops is aborted by: Socket closed",
+        "The error could be from a previous operation. Restart your program to reset.",
+        "\t [[{{node while/adam/CollectiveReduceV2}}]] [Op:__inference_train_557]",
+    )
+    end = TrainerExit(1, log_lines=lines)
+    assert is_collateral(end)
+    assert failure_of("chief-0", 1, end).message == (
+        f"{TF}.UnavailableError: Graph execution error: Collective ops is aborted by: Socket closed"
+    )
+
+
+def test_a_graph_error_of_the_program_is_its_own() -> None:
+    lines = (*TRACEBACK[:-1], f"{TF}.InvalidArgumentError: Graph execution error:", "", "Incompatible shapes: [32]")
+    assert not is_collateral(TrainerExit(1, log_lines=lines))
+    assert message_of(1, None, lines).endswith("Graph execution error: Incompatible shapes: [32]")

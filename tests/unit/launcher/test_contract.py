@@ -208,3 +208,16 @@ def test_a_wrong_variable_is_read_or_refused_by_name(name: str, value: str) -> N
     except ContractError as error:
         refused = error.field
     assert refused == name
+
+
+@pytest.mark.parametrize("name", ["loss\n", "", "1st", "a b", "x" * 64])
+def test_a_metric_needs_a_name(name: str) -> None:
+    report = Report("chief-0", 1, 1, 1, "Running", training=Training(metrics={name: 1.0}))
+    with pytest.raises(ContractError, match=r"training\.metrics"):
+        Report.decode(json.dumps(report.to_json()))
+
+
+@pytest.mark.parametrize("member", ["chief-0\n", "worker", "worker-01", "evaluator-0"])
+def test_a_member_needs_a_members_name(member: str) -> None:
+    with pytest.raises(ContractError, match="member"):
+        Report.decode(json.dumps(Report(member, 1, 1, 1, "Running").to_json()))

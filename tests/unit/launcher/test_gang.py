@@ -101,6 +101,18 @@ def test_without_a_better_cause_the_first_echo_is_blamed_after_a_bounded_wait() 
     assert g.blamed() == "worker-1"
 
 
+def test_the_one_that_still_runs_while_all_others_lost_their_peers_is_frozen() -> None:
+    g = Gang().running()
+    g.on(exited("chief-0", NOISE))
+    g.on(exited("worker-1", NOISE), after=1)
+    g.on(gang.Tick(), after=6)
+    verdict = g.verdict()
+    assert verdict is not None
+    assert verdict.failure is not None
+    assert (verdict.failure.member, verdict.failure.reason) == ("worker-0", "TrainerUnresponsive")
+    assert "chief-0: tensorflow" in verdict.failure.message
+
+
 def test_when_all_have_ended_nobody_waits_for_a_better_cause() -> None:
     g = Gang(workers=1).running()
     g.on(exited("worker-0", NOISE))
@@ -160,6 +172,18 @@ def test_an_echo_shortly_before_the_chiefs_success_is_forgiven_too() -> None:
     g = Gang(workers=1).running()
     g.on(exited("worker-0", NOISE))
     g.on(exited("chief-0", OK), after=3)
+    verdict = g.verdict()
+    assert verdict is not None
+    assert verdict.outcome == SUCCEEDED
+
+
+def test_an_echo_that_was_forgiven_is_not_judged_later() -> None:
+    g = Gang(workers=2).running()
+    g.on(exited("worker-0", NOISE))
+    g.on(exited("chief-0", OK), after=3)
+    g.on(gang.Tick(), after=10)  # worker-1 still runs
+    assert g.verdict() is None
+    g.on(exited("worker-1", OK))
     verdict = g.verdict()
     assert verdict is not None
     assert verdict.outcome == SUCCEEDED

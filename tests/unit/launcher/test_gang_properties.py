@@ -235,7 +235,7 @@ def played(plan: Plan) -> Simulation:
     return simulation
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(plans)
 def test_every_schedule_comes_to_an_end_or_waits_for_a_member(plan: Plan) -> None:
     simulation = played(plan)  # start() and do_chief() assert: never two generations, one verdict, one finish
@@ -252,7 +252,7 @@ def test_every_schedule_comes_to_an_end_or_waits_for_a_member(plan: Plan) -> Non
     assert all(len(generations) <= 1 for generations in simulation.ever.values())
 
 
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(
     st.integers(1, 4).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n))),
     st.sampled_from(["bug", "oom", "crash", "cut", "terminate"]),
@@ -304,7 +304,7 @@ MEMBER_EVENTS = st.one_of(
 )
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(st.lists(st.tuples(CHIEF_EVENTS, st.floats(0, 30)), max_size=25), st.integers(0, 2))
 def test_the_chief_takes_any_event_in_any_state(events: list[tuple[gang.Event, float]], workers: int) -> None:
     state, actions = gang.begin(gang.Settings(gang.expected_members(workers), TIMINGS), hello("chief-0"))
@@ -332,7 +332,7 @@ def _somebody_runs(state: gang.State) -> bool:
     return gang.deadline(state) is None and "chief-0" not in state.exits
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(st.lists(st.tuples(MEMBER_EVENTS, st.floats(0, 30)), max_size=25))
 def test_a_member_takes_any_event_in_any_state(events: list[tuple[member.Event, float]]) -> None:
     state, _ = member.begin("worker-0", TIMINGS)

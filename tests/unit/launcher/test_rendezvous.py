@@ -196,7 +196,9 @@ async def test_the_caller_finds_a_chief_that_comes_later(monkeypatch: pytest.Mon
     await late.listener.close()
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(st.lists(st.binary(max_size=300) | st.just(b"\n") | st.just(b"{" * 70_000), min_size=1, max_size=5))
 def test_garbage_never_joins_and_never_breaks_the_listener(chunks: list[bytes]) -> None:
     async def scene() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -98,7 +99,9 @@ def test_the_end_waits_no_longer_than_it_was_told() -> None:
 def test_a_hopeless_last_report_is_not_tried_again(status: int) -> None:
     intake = Scripted((status, None))
     intake.go.release()
+    started = time.monotonic()
     assert not Reporter(intake.post, interval=5.0).finish(report(1, final=True), PATIENCE)
+    assert time.monotonic() - started < PATIENCE / 2
     assert intake.posted.qsize() == 1
 
 
@@ -124,10 +127,18 @@ def stepping() -> Callable[[], float]:
 
 def test_retry_after_is_honoured() -> None:
     now = [0.0]
+    settled = threading.Event()
     intake = Scripted((429, 30.0))
-    reporter = Reporter(intake.post, interval=0.001, clock=lambda: now[0])
+
+    def clock() -> float:
+        if intake.posted.empty() and not intake.answers:
+            settled.set()  # read under the reporter's lock, once the answer is there
+        return now[0]
+
+    reporter = Reporter(intake.post, interval=0.001, clock=clock)
     reporter.offer(report(1))
     assert intake.next() == 1
+    assert settled.wait(PATIENCE)
     reporter.offer(report(2))
     assert not reporter.finish(report(3, final=True), 0.05)  # within its 30 s nobody asks again
     assert intake.posted.empty()

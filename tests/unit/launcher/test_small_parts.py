@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -247,3 +249,14 @@ def test_messages_that_make_no_sense_are_refused(value: dict[str, object]) -> No
         except MessageError:
             continue
         assert kind is TrainerExit  # a code alone is a message
+
+
+# --- What the launcher costs ---
+
+
+def test_the_launcher_imports_what_it_needs_and_no_more() -> None:
+    code = "import sys, trainingjob_launcher.launcher; print([m for m in sys.argv[1:] if m in sys.modules])"
+    heavy = ["http.client", "email", "multiprocessing", "numpy", "tensorflow", "ctypes", "xml"]
+    env = {"PYTHONPATH": str(Path(__file__).parents[3] / "trainer_image")}
+    done = subprocess.run([sys.executable, "-c", code, *heavy], env=env, capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stdout) == (0, "[]\n")

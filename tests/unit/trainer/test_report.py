@@ -206,7 +206,9 @@ def test_names_that_can_not_be_shown_and_too_many_are_left_out(ear: Ear) -> None
 anything = st.none() | st.integers() | st.floats() | st.text() | st.lists(st.integers()) | st.just(Wild())
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=60, deadline=None
+)
 @given(
     st.dictionaries(st.sampled_from(["step", "totalSteps", "batchSize"]), anything),
     anything,
