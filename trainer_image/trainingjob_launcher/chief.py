@@ -146,7 +146,7 @@ class Chief(Shell):
         )
 
     def _leave(self, finish: gang.Finish) -> int:
-        generation = getattr(self._state, "generation", 0)
+        generation = gang.generation_of(self._state)
         state = "Succeeded" if finish.outcome == SUCCEEDED else "Failed"
         report = self._report(state, generation, finish.failure, final=True)
         # First the backup: it needs nobody else.
@@ -184,7 +184,13 @@ class Chief(Shell):
                 f"waiting for {shortened(missing)} ({len(gang.peers_of(self._state))} of "
                 f"{len(self._settings.members)} members are here)"
             )
-            asyncio.get_running_loop().call_later(self.timings.patience, self._say_missing)
+            asyncio.get_running_loop().call_later(self.timings.patience, self._still_missing)
+
+    def _still_missing(self) -> None:
+        """Tell people and the operator that the start takes long: a gang that forms is not one that cannot report."""
+        if self._reporter is not None and gang.missing(self._state):
+            self._reporter.offer(self._report("Forming", gang.generation_of(self._state)))
+        self._say_missing()
 
 
 def shortened(names: Sequence[str], limit: int = 5) -> str:

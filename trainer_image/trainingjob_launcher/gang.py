@@ -431,6 +431,11 @@ def _unwanted(state: Union[Waiting, Running], event: MemberJoined) -> str:
     return ""
 
 
+def generation_of(state: State) -> int:
+    """Return the number of the generation that runs, or of the last one that did; 0 before the first."""
+    return state.generation
+
+
 def peers_of(state: State) -> Dict[str, MemberJoined]:
     """Return the members that the state knows, by name."""
     return dict(state.peers) if isinstance(state, (Waiting, Running, Ending)) else {}

@@ -1,7 +1,7 @@
 """Posts reports to the operator's intake, in a thread of its own, so that nothing there ever holds up training.
 
 One slot, latest wins: what was not sent in time is not sent at all. At most one report per interval, but the first
-and the last go at once. An intake that is away, slow or unwilling costs a log line per kind of trouble.
+of each state and the last go at once. An intake that is away, slow or unwilling costs a log line per kind of trouble.
 """
 
 from __future__ import annotations
@@ -132,16 +132,19 @@ class Reporter:
         self._failures = 0
         self._closing = False
         self._taken = False
+        self._told: Optional[Tuple[int, str]] = None  # headline of the last report that the intake took
         self._finished = threading.Event()
         self._said: Set[str] = set()
         self._thread = threading.Thread(target=self._run, name="reporter", daemon=True)
         self._thread.start()
 
     def offer(self, report: Report) -> None:
-        """Put a report into the slot; it goes when the interval is over, at once if it is the first."""
+        """Put a report into the slot; it goes when the interval is over, at once if it is the first of its state."""
         with self._changed:
             if not self._closing:
                 self._slot = report
+                if self._told is not None and self._told != _headline(report):
+                    self._due = self._held_until
                 self._changed.notify()
 
     def finish(self, report: Report, patience: float) -> bool:
@@ -182,11 +185,13 @@ class Reporter:
             self._finished.set()
             return
         if taken:
+            self._told = _headline(report)
             if self._failures:
                 self._said.clear()
                 say("the operator takes reports again")
             self._failures = 0
-            self._due = now if self._closing else now + self._interval
+            news = self._slot is not None and _headline(self._slot) != self._told
+            self._due = now if self._closing or news else now + self._interval
             return
         self._failures += 1
         if self._slot is None and status not in _HOPELESS:
@@ -201,3 +206,8 @@ class Reporter:
         if kind not in self._said:
             self._said.add(kind)
             say(f"the operator's intake {text}; training goes on")
+
+
+def _headline(report: Report) -> Tuple[int, str]:
+    """What the operator waits for: which generation, and how it stands."""
+    return report.generation, report.state

@@ -19,7 +19,8 @@ from trainingjob_operator.core.volumes import SOURCE_DIR, TOKEN_DIR, WORK_DIR, m
 
 #: The user id of the trainer image. Set on every pod, so that foreign images run under `restricted` too.
 USER_ID = 1000
-GRACE_SECONDS = 30
+#: The launcher gives the trainer 25 s after SIGTERM, and takes up to 5 s for its own last words.
+GRACE_SECONDS = 40
 LAUNCHER = ("python3", "-m", "trainingjob_launcher", "--")
 #: A dollar sign doubled, so that the kubelet does not take $(NAME) in a program's text for a variable.
 _ESCAPED = str.maketrans({"$": "$$"})
@@ -197,7 +198,7 @@ def _environment(
         key=platform.job_key(job.uid),
         # The short name: found by the first entry of the pod's search list, whatever the cluster's domain.
         chief_host=names.service_name(job.name),
-        work_dir=program.working_dir or WORK_DIR,
+        work_dir=program.working_dir or (WORK_DIR if program.source else ""),
         source_dir=SOURCE_DIR if config_map else "",
         files=inline.files if inline else {},
         report_url=report_url(job, platform) if chief else "",

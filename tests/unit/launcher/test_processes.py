@@ -335,6 +335,17 @@ def test_the_first_and_the_last_report_reach_the_intake(gang: Gang, intake: Inta
     assert b"token" not in gang["chief-0"].err
 
 
+def test_a_gang_that_forms_slowly_says_so(gang: Gang, intake: Intake) -> None:
+    """Silence would look like a launcher that can't reach the operator."""
+    more = {"report_url": intake.url, "report_ca": intake.ca}
+    chief = gang.member("chief", 0, ["true"], 1, env={"TRAININGJOB_PATIENCE_SECONDS": "0.2"}, **more)
+    _, forming = intake.take()
+    assert (forming.state, forming.generation) == ("Forming", 0)
+    gang.member("worker", 0, ["true"], 1, **more)
+    assert chief.wait() == 0
+    assert intake.final().generation == 1
+
+
 def test_a_failure_reaches_the_intake_with_the_last_log_lines(gang: Gang, intake: Intake) -> None:
     gang.start({"worker-0": FAILS, "*": WAITS}, workers=1, report_url=intake.url, report_ca=intake.ca)
     failure = intake.final().failure

@@ -20,8 +20,9 @@ from trainingjob_launcher.reporter import Reporter
 Answer = tuple[int, float | None]
 
 
-def report(sequence: int, final: bool = False) -> Report:
-    return Report("chief-0", 1, 1, sequence, "Succeeded" if final else "Running", final)
+def report(sequence: int, final: bool = False, generation: int = 1) -> Report:
+    state = "Succeeded" if final else "Running" if generation else "Forming"
+    return Report("chief-0", 1, generation, sequence, state, final)
 
 
 class Scripted:
@@ -67,6 +68,18 @@ def test_the_last_does_not_wait_for_the_interval() -> None:
     intake.go.release()
     assert reporter.finish(report(3, final=True), PATIENCE)
     assert intake.posted.get(timeout=PATIENCE) == 3
+
+
+def test_the_first_of_a_generation_does_not_wait_for_the_interval() -> None:
+    intake = Scripted()
+    reporter = Reporter(intake.post, interval=1e6)
+    reporter.offer(report(1, generation=0))
+    assert intake.next() == 1
+    reporter.offer(report(2, generation=1))
+    assert intake.posted.get(timeout=PATIENCE) == 2
+    reporter.offer(report(3, generation=2))  # while the other is on its way
+    intake.go.release()
+    assert intake.next() == 3
 
 
 def test_nothing_comes_after_the_last() -> None:

@@ -115,6 +115,16 @@ def test_a_source_with_main_py_needs_no_command():
     assert inner["args"] == ["python3", "main.py"]
 
 
+def test_a_program_in_the_image_starts_where_the_image_says():
+    assert "TRAININGJOB_WORK_DIR" not in environment(chief(job()))
+    assert (
+        environment(chief(job(program={"command": ["x"], "workingDir": "/app"})))["TRAININGJOB_WORK_DIR"]["value"]
+        == "/app"
+    )
+    inline = {"source": {"inline": {"files": {"main.py": ""}}}}
+    assert environment(chief(job(program=inline)))["TRAININGJOB_WORK_DIR"]["value"] == "/workspace"
+
+
 def test_the_users_variables_come_last_and_may_replace_home():
     env = [{"name": "LR", "value": "0.1"}, {"name": "HOME", "value": "/data"},
            {"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]  # fmt: skip
