@@ -19,7 +19,7 @@ from tests.apiserver.server import ApiServer, free_port
 from trainingjob_operator.api.contract import Failure, Report, Training
 
 ROOT = Path(__file__).resolve().parents[2]
-SYSTEM = "trainingjob-system"
+SYSTEM = "operator-system"  # not the chart's, whose rights another module tests
 SECRET = "trainingjob-operator-intake"
 LEASE = "trainingjob-operator"
 PATIENCE = 30.0
