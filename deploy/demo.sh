@@ -18,17 +18,22 @@ step() { # LABEL COMMAND…
 }
 
 # follow: prints the job's line whenever it changes, until a condition Succeeded or Failed is True or the job is Invalid.
+# The columns are those of `kubectl get tj`, which aligns only the lines of one call.
+COLUMNS_=(PHASE MEMBERS PROGRESS EPOCH LOSS METRIC SPEED ETA)
+PATHS='{.phase}|{.display.members}|{.display.progress}|{.display.epoch}|{.display.loss}|{.display.metric}|{.display.speed}|{.display.eta}'
+row() { printf '%-11s %-9s %-10s %-7s %-9s %-22s %-12s %s\n' "$@" >&2; }
 follow() {
-  local deadline line='' now phase=''
+  local deadline line='' now phase='' fields
   deadline=$(($(date +%s) + TIMEOUT))
-  kubectl_ get "$JOB" --no-headers=false 2>/dev/null | head -n1 >&2 || true
+  row "${COLUMNS_[@]}"
   while [ "$(date +%s)" -lt "$deadline" ]; do
-    now=$(kubectl_ get "$JOB" --no-headers 2>/dev/null | sed 's/[^ ]*$//' || true) # the last column is the age
-    if [ "$now" != "$line" ]; then
+    now=$(kubectl_ get "$JOB" -o "jsonpath={range .status}$PATHS{end}" 2>/dev/null || true)
+    if [ -n "$now" ] && [ "$now" != "$line" ]; then
       line=$now
-      kubectl_ get "$JOB" --no-headers >&2 || true
+      IFS='|' read -ra fields <<<"$now"
+      row "${fields[@]}"
     fi
-    phase=$(kubectl_ get "$JOB" -o 'jsonpath={.status.phase}' 2>/dev/null || true)
+    phase=${now%%|*}
     case $phase in Succeeded | Failed | Invalid) return 0 ;; esac
     sleep 1
   done

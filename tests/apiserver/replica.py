@@ -154,8 +154,9 @@ class Cluster:
 
     def events(self) -> list[tuple[str, str]]:
         """Return (reason, note) of the events told so far, in the order in which they were told."""
-        items = self.api.get(f"/apis/events.k8s.io/v1/namespaces/{self.namespace}/events")["items"]
-        return [(e["reason"], e["note"]) for e in sorted(items, key=lambda e: e["eventTime"])]
+        items = self.api.get(f"{self.core}/events")["items"]
+        ordered = sorted(items, key=lambda e: int(e["metadata"]["resourceVersion"]))
+        return [(e["reason"], e["message"]) for e in ordered]
 
     def wait_phase(self, phase: str, name: str = "mnist") -> Json:
         """Wait until a job is in a phase; return its status."""

@@ -115,9 +115,9 @@ async def test_it_does_what_a_job_needs(operator: KubeClient, api: Api, namespac
     assert (await operator.list(PODS, namespace)).items
     assert await operator.delete(PODS, "mnist-chief-0", namespace)
     event = {
-        "metadata": {"name": "mnist.1"}, "eventTime": "2026-01-01T00:00:00.000000Z", "type": "Normal",
-        "reason": "Running", "action": "Reconcile", "reportingController": names.MANAGER, "reportingInstance": "a",
-        "regarding": {"kind": names.KIND, "name": "mnist", "namespace": namespace, "apiVersion": names.API_VERSION},
+        "metadata": {"name": "mnist.1"}, "lastTimestamp": "2026-01-01T00:00:00Z", "type": "Normal", "reason": "Running",
+        "source": {"component": names.MANAGER},
+        "involvedObject": {"kind": names.KIND, "name": "mnist", "namespace": namespace, "apiVersion": names.API_VERSION},
     }  # fmt: skip
     await operator.create(EVENTS, event, namespace)
 

@@ -67,7 +67,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
     - create # the headless Service that leads to a job's chief; it goes with its job, by ownerReference
     - get # whose it is, when the name is taken
     - patch # its selector, when the chief has a new pod
-- apiGroups: [events.k8s.io]
+- apiGroups: [""]
   resources: [events]
   verbs:
     - create # an event for each change of a job's phase

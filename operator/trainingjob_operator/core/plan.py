@@ -49,7 +49,9 @@ class Create:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to do now. Creates go first and in parallel, then deletes, the final report, status, events."""
+    """What to do now. Creates go first, the Service and then the pods in parallel; then deletes, the final report,
+    status, events.
+    """
 
     creates: tuple[Create, ...] = ()
     deletes: tuple[PodFact, ...] = ()
@@ -146,12 +148,13 @@ def _creates(s: Situation, gang: Gang, platform: Platform) -> tuple[tuple[Create
     waiting = {refusal.subject: refusal.retry_at for refusal in s.refusals if refusal.retry_at > s.now}
     wanted = [member for member in gang.members if member.lost and member.name not in waiting]
     creates = [Create(m.name, build_pod(s.job, m.role, m.index, m.incarnations + 1, platform)) for m in wanted]
-    # The Service leads to the chief's newest pod, so it comes with it, or after it when it was refused.
-    new_chief = gang.chief in wanted
-    refused = any(refusal.subject == SERVICE for refusal in s.refusals)
-    if len(gang.members) > 1 and SERVICE not in waiting and (new_chief or refused):
-        incarnation = gang.chief.incarnations + (1 if gang.chief.lost else 0)
-        creates.insert(1 if new_chief else 0, Create(SERVICE, build_service(s.job, incarnation)))
+    if len(gang.members) > 1 and gang.chief.lost:
+        # The Service leads to the chief's newest pod, and is made before it: where there is a chief's pod there is its
+        # Service, so nobody ever has to look for one, also not a replica that takes over between the two.
+        if SERVICE in waiting:
+            creates.clear()
+        elif gang.chief in wanted:
+            creates.insert(0, Create(SERVICE, build_service(s.job, gang.chief.incarnations + 1)))
     return tuple(creates), min(waiting.values(), default=None)
 
 

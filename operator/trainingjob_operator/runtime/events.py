@@ -59,25 +59,30 @@ class EventRecorder:
 
 
 def build_event(job: JobFact, event: Event, instance: str, now: datetime) -> dict[str, Any]:
-    """Return the events.k8s.io/v1 object that tells `event` of `job`."""
+    """Return the object that tells `event` of `job`.
+
+    It is of the core API: kubectl sorts a story by `lastTimestamp`, which events.k8s.io/v1 does not let writers set.
+    """
     digest = hashlib.sha256(f"{job.uid}/{event.reason}".encode()).hexdigest()[:16]
-    note = event.note.encode()[:MAX_NOTE].decode(errors="ignore")
+    time = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return {
         "apiVersion": EVENTS.api_version,
         "kind": EVENTS.kind,
         "metadata": {"name": f"{job.name}.{digest}", "namespace": job.namespace},
-        "eventTime": now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        "firstTimestamp": time,
+        "lastTimestamp": time,
+        "count": 1,
         "type": "Warning" if event.warning else "Normal",
         "reason": str(event.reason),
-        "action": "Reconcile",
-        "note": note,
-        "regarding": {
+        "message": event.note.encode()[:MAX_NOTE].decode(errors="ignore"),
+        "involvedObject": {
             "apiVersion": names.API_VERSION,
             "kind": names.KIND,
             "name": job.name,
             "namespace": job.namespace,
             "uid": job.uid,
         },
-        "reportingController": f"{names.GROUP}/{names.MANAGER}",
+        "source": {"component": names.MANAGER},
+        "reportingComponent": names.MANAGER,
         "reportingInstance": instance[:128],
     }

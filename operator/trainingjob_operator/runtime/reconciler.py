@@ -116,6 +116,12 @@ class Reconciler:
     # --- Creating and deleting ---
 
     async def _create(self, job: JobFact, creates: tuple[Create, ...], memory: _Memory) -> None:
+        if creates[0].subject == SERVICE:
+            # Before all pods: see plan.decide. Without it members would only wait for each other.
+            await self._create_one(job, creates[0], memory)
+            if SERVICE in memory.refusals:
+                return
+            creates = creates[1:]
         slots = asyncio.Semaphore(PARALLEL_CREATES)
 
         async def create(item: Create) -> None:

@@ -65,7 +65,7 @@ def reasons(plan):
 class TestTheHealthyPath:
     def test_a_new_job_gets_all_its_pods_and_the_service_at_once(self):
         plan = decide(job(workers=2), (), (), platform(), NOW)
-        assert [c.subject for c in plan.creates] == ["chief-0", "service", "worker-0", "worker-1"]
+        assert [c.subject for c in plan.creates] == ["service", "chief-0", "worker-0", "worker-1"]
 
     def test_a_chief_alone_needs_no_service(self):
         plan = decide(job(workers=0), (), (), platform(), NOW)
@@ -221,6 +221,16 @@ class TestMembersThatDoNotStart:
         plan = decide(self.PENDING(), gang(chief=deleting(running("chief"))), (), platform(), NOW)
         service = next(c.body for c in plan.creates if c.subject == "service")
         assert service["spec"]["selector"]["trainingjob.dev/incarnation"] == "2"
+
+    def test_a_chief_without_its_service_is_never_left_behind(self):
+        """The chief's pod is the sign that its Service is there, so the pods wait for it."""
+        refused = refusal("service", (409, "AlreadyExists", "a Service named mnist-chief exists"))
+        plan = decide(job(workers=2), (), [refused], platform(), NOW)
+        assert plan.creates == ()
+        assert condition(plan, "MembersReady")["reason"] == "ServiceConflict"
+        assert plan.look_again == refused.retry_at
+        again = decide(job(workers=2), (), [refused], platform(), refused.retry_at)
+        assert [c.subject for c in again.creates] == ["service", "chief-0", "worker-0", "worker-1"]
 
     def test_a_pod_that_can_never_be_makes_the_job_invalid(self):
         refused = refusal("chief-0", (422, "Invalid", "spec.containers[0].image: Required value"))

@@ -271,7 +271,7 @@ async def test_a_closed_client_says_so(server: ApiServer) -> None:
 
 def test_paths() -> None:
     assert PODS.path() == "/api/v1/pods"
-    assert EVENTS.path("ns") == "/apis/events.k8s.io/v1/namespaces/ns/events"
+    assert EVENTS.path("ns") == "/api/v1/namespaces/ns/events"
     assert PODS.path("../x", "a b") == "/api/v1/namespaces/..%2Fx/pods/a%20b"
     with pytest.raises(ValueError, match="needs `namespace`"):
         PODS.path(None, "p")

@@ -84,8 +84,8 @@ class TestEvents:
 
     def test_a_long_note_is_cut_between_characters(self):
         event = build_event(job(), Event("Failed", "é" * 2000, warning=True), "p", at(0))
-        assert len(event["note"].encode()) <= MAX_NOTE
-        assert event["note"] == "é" * (MAX_NOTE // 2)
+        assert len(event["message"].encode()) <= MAX_NOTE
+        assert event["message"] == "é" * (MAX_NOTE // 2)
         assert event["type"] == "Warning"
 
 
