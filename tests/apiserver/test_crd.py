@@ -19,7 +19,7 @@ STATUS: Json = {
     "phase": "Failed",
     "display": {
         "members": "3/3", "progress": "62%", "epoch": "6/10", "loss": "0.0481", "metric": "accuracy=0.985",
-        "speed": "9.1k ex/s", "eta": "41s",
+        "speed": "9.1k ex/s", "eta": "41s", "reason": "OOMKilled",
     },
     "failure": {"reason": "OOMKilled", "exitCode": 137},
 }  # fmt: skip

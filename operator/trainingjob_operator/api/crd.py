@@ -32,7 +32,7 @@ _COLUMNS: Final = (
     ("Metric", ".status.display.metric", 0),
     ("Speed", ".status.display.speed", 0),
     ("ETA", ".status.display.eta", 0),
-    ("Reason", ".status.failure.reason", 1),
+    ("Reason", ".status.display.reason", 1),
 )
 
 

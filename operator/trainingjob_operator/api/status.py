@@ -113,6 +113,8 @@ class DisplayStatus(Model):
 
     members: str | None = None
     """Ready of desired, like 3/3."""
+    reason: str | None = None
+    """What keeps the job from running, or why it failed; in one word, like Unschedulable."""
     progress: str | None = None
     """Like 62%."""
     epoch: str | None = None

@@ -347,8 +347,8 @@ class Program(Model):
     env_from: Annotated[list[Passthrough], Field(max_length=32)] | None = None
     """ConfigMaps and Secrets whose keys become environment variables, as in a pod."""
     working_dir: AbsolutePath | None = None
-    """Where the program starts. Default: /workspace, an empty folder that it may write to, when there is a source; the
-    image's own working directory otherwise."""
+    """Where the program starts. Default: /workspace, an empty folder that it may write to, when there is a source;
+    the image's own working directory otherwise."""
     source: ProgramSource | None = None
     """The program's files, when they are not in the image."""
 

@@ -15,7 +15,8 @@ from trainingjob_operator.api.names import Reason
 from trainingjob_operator.core.gang import Gang, Member
 from trainingjob_operator.core.observe import PodFact
 
-#: How long a failed worker's job waits for the chief's launcher to say who failed first.
+#: How long a failed worker's job waits for the chief's launcher to say who failed first, and a failed chief's for the
+#: pod of the member that it names.
 VERDICT_GRACE = timedelta(seconds=15)
 #: A worker's launcher ends after the chief's, or when that is gone: one that ended well alone is given this long.
 ALONE_GRACE = timedelta(seconds=60)
@@ -45,6 +46,9 @@ def judge_failure(gang: Gang, generation: int, now: datetime) -> Verdict:
     """Return whether the job has failed and of what. `generation` is 0 while the gang has never formed."""
     chief = gang.chief
     if _has_ended(chief):
+        wait_until = _last_words_until(chief, gang)
+        if wait_until is not None and now < wait_until:
+            return Verdict(wait_until=wait_until)
         return Verdict(_of_chief(chief, gang, generation))
     failed = [m for m in gang.members if _has_ended(m) and _pod(m).phase == "Failed"]
     if failed:
@@ -70,12 +74,31 @@ def _has_ended(member: Member) -> bool:
     return member.pod is not None and member.pod.finished and not member.pod.deleting
 
 
+def _culprit(chief: Member, gang: Gang) -> Member:
+    """Return the member that the chief's last report blames: the chief itself when it blames nobody."""
+    report = _pod(chief).report
+    name = report.failure.member if report is not None and report.failure is not None else chief.name
+    return next((member for member in gang.members if member.name == name), chief)
+
+
+def _last_words_until(chief: Member, gang: Gang) -> datetime | None:
+    """Return until when the culprit's pod may still say why it ended, None when there is nothing to wait for.
+
+    The chief ends a moment after the first cause, and the kubelet tells of both pods in any order: that a member ran
+    out of memory only its own pod knows.
+    """
+    culprit, ended = _culprit(chief, gang), _ended(chief)
+    if ended is None or culprit.lost or _has_ended(culprit):
+        return None
+    return ended + VERDICT_GRACE
+
+
 def _of_chief(chief: Member, gang: Gang, generation: int) -> FailureFact:
     pod = _pod(chief)
     report = pod.report
     if report is None or report.failure is None:
         return _of_pod(chief, generation)
-    culprit = next((m for m in gang.members if m.name == report.failure.member), chief)
+    culprit = _culprit(chief, gang)
     if culprit.pod is None:
         return FailureFact(report.failure, "", "", _ended(chief))
     failure = report.failure

@@ -149,8 +149,8 @@ def _creates(s: Situation, gang: Gang, platform: Platform) -> tuple[tuple[Create
     wanted = [member for member in gang.members if member.lost and member.name not in waiting]
     creates = [Create(m.name, build_pod(s.job, m.role, m.index, m.incarnations + 1, platform)) for m in wanted]
     if len(gang.members) > 1 and gang.chief.lost:
-        # The Service leads to the chief's newest pod, and is made before it: where there is a chief's pod there is its
-        # Service, so nobody ever has to look for one, also not a replica that takes over between the two.
+        # The Service leads to the chief's newest pod, and is made before it: where there is a chief's pod there is
+        # its Service, so nobody ever has to look for one, also not a replica that takes over between the two.
         if SERVICE in waiting:
             creates.clear()
         elif gang.chief in wanted:

@@ -68,7 +68,10 @@ def progressing(
         since = parse_time(job.status.get("training", {}).get("lastReportTime")) or _up_since(gang)
         running = Claim(Condition.RUNNING, True, reason, describe_running(job, gang), since)
     claims = (valid(True, "the spec is accepted"), _members_ready(job, gang, trouble, settled), running)
-    return _status(job, gang, phase, (*claims, *outcome(phase, "", "", None)), now)
+    status = _status(job, gang, phase, (*claims, *outcome(phase, "", "", None)), now)
+    if trouble is not None:
+        status["display"]["reason"] = str(trouble.reason)
+    return status
 
 
 def ending(job: JobFact, gang: Gang, phase: Phase, failure: FailureFact | None, now: datetime) -> dict[str, Any]:
@@ -91,6 +94,7 @@ def ending(job: JobFact, gang: Gang, phase: Phase, failure: FailureFact | None, 
     status["completionTime"] = job.status.get("completionTime") or format_time(ended or now)
     if failure is not None:
         status["failure"] = _failure(failure)
+        status["display"]["reason"] = failure.failure.reason
     return status
 
 
@@ -137,6 +141,7 @@ def _invalid(job: JobFact, message: str, now: datetime) -> dict[str, Any]:
         "observedGeneration": job.generation,
         "phase": str(Phase.INVALID),
         "conditions": render(claims, job, now),
+        "display": {"reason": str(Reason.INVALID_SPEC)},
     }
 
 

@@ -161,6 +161,7 @@ class TestMembersThatDoNotStart:
         assert (ready["status"], ready["reason"]) == ("False", reason)
         assert ready["message"] == f"worker-1: {said}"
         assert reasons(plan) == [reason]
+        assert plan.status["display"]["reason"] == reason
 
     @pytest.mark.parametrize(
         ("text", "reason"),
@@ -248,7 +249,7 @@ class TestFailure:
             "member": "worker-1", "pod": "mnist-worker-1", "node": "node-a", "exitCode": 1, "reason": "ProgramError",
             "message": "ValueError: bad", "generation": 1, "lastLogLines": ["a", "b"],
         }  # fmt: skip
-        assert condition(plan, "Failed")["reason"] == "ProgramError"
+        assert condition(plan, "Failed")["reason"] == plan.status["display"]["reason"] == "ProgramError"
         assert plan.events[-1].warning
 
     def test_a_kill_by_the_kubelet_says_more_than_an_exit_code(self):
@@ -264,6 +265,17 @@ class TestFailure:
         assert plan.status["failure"]["reason"] == "OOMKilled"
         assert plan.status["failure"]["exitCode"] == 137
         assert "memory" in plan.status["failure"]["message"]
+
+    def test_the_kubelets_word_about_the_culprit_is_waited_for_but_not_for_ever(self):
+        """The chief's end may be seen before that of the member it names."""
+        chief = ended("chief", code=1, message=final_report("Failed", CRASH), when=40)
+        waiting = decide(job(status=trained()), gang(chief=chief), (), platform(), at(41))
+        assert waiting.status is None
+        assert waiting.look_again == at(55)
+        late = decide(job(status=trained()), gang(chief=chief), (), platform(), at(55))
+        assert (late.status["failure"]["member"], late.status["failure"]["reason"]) == ("worker-1", "ProgramError")
+        gone = decide(job(status=trained()), gang(chief=chief, w1=deleting(running(index=1))), (), platform(), at(41))
+        assert gone.status["failure"]["member"] == "worker-1"
 
     def test_a_failed_worker_waits_for_the_chiefs_verdict_but_not_for_ever(self):
         pods = gang(w1=ended(index=1, code=3, when=30))
