@@ -66,8 +66,8 @@ class Condition(StrEnum):
 class Reason(StrEnum):
     """Reasons of conditions and events that the operator itself gives.
 
-    A failed job's reason may also be one that the launcher judged (`ProgramError`, `Killed`, ...) or that the
-    kubelet gave (`OOMKilled`, `Evicted`, ...).
+    A failed job's reason may also be one that the launcher judged (`TrainerFailed`, `MemberLost`, ...) or that the
+    kubelet gave (`OOMKilled`, `Evicted`, ...). docs/status.md lists them for people.
     """
 
     # Valid
