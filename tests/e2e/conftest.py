@@ -1,6 +1,6 @@
 """Fixtures: the installed operator, and a namespace of its own for each test."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -8,6 +8,7 @@ import pytest
 from tests.e2e.dump import describe
 from tests.e2e.installation import NAMESPACE, RELEASE, Installation
 from tests.e2e.kube import Kube, WrongClusterError, find_cluster
+from tests.e2e.notes import NOTES
 from tests.e2e.world import World
 
 HERE = Path(__file__).parent
@@ -27,8 +28,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.name == LAST and item.path.parent == HERE)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Show what takes long, unless the command line says otherwise."""
+    if config.option.durations is None:
+        config.option.durations = 15
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what the tests measured."""
+    if NOTES:
+        terminalreporter.section("measured")
+        for line in NOTES:
+            terminalreporter.write_line(line)
+
+
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Add what the cluster looks like to the report of a failed test, before its namespace goes."""
     report = yield
     if report.failed and call.when in ("setup", "call"):

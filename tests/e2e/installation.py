@@ -51,7 +51,7 @@ class Installation:
         self.kubectl("rollout", "status", f"deployment/{RELEASE}", READY)
 
     def kill(self) -> None:
-        """End every replica at once, without the time to give the Lease back, and let none come up."""
+        """End every replica with the two seconds that the kubelet leaves a killed pod, and let none come up."""
         names = [pod["metadata"]["name"] for pod in self.pods()]
         self.kubectl("scale", f"deployment/{RELEASE}", "--replicas=0")
         if names:

@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from tests.e2e.notes import note
 from tests.e2e.programs import STEADY, job, node_key
 from tests.e2e.world import World, condition
 
@@ -19,7 +20,7 @@ def test_delete_while_it_trains(world: World) -> None:
     world.kubectl("delete", "tj", "goner")
     world.until_gone(GONE)
     world.kubectl("wait", "--for=delete", "service/goner-chief", "--timeout=10s")
-    print(f"everything was gone {time.monotonic() - started:.1f} s after the deletion")
+    note(f"everything was gone {time.monotonic() - started:.1f} s after the deletion")
     assert time.monotonic() - started < GONE
 
 
@@ -37,8 +38,7 @@ def test_the_same_name_again_is_another_job(world: World) -> None:
 
 def test_a_pod_lost_before_the_gang_forms_is_replaced(world: World) -> None:
     key = node_key(world.namespace)
-    held = {"podTemplate": {"spec": {"nodeSelector": {key: "yes"}}}}
-    world.apply(job("patient", workers=1, **held))
+    world.apply(job("patient", workers=1, podTemplate={"spec": {"nodeSelector": {key: "yes"}}}))
     world.until_condition("patient", "MembersReady", "False", "Unschedulable")
     world.kubectl("delete", "pod", "patient-worker-0")
     world.until_pod("patient-worker-0-2", lambda pod: pod, "the second incarnation")

@@ -40,7 +40,7 @@ def failed(world: World, name: str = "bad") -> Json:
     assert condition(status, "Failed")["reason"] == failure["reason"]
     assert condition(status, "Succeeded")["status"] == "False"
     assert status["completionTime"]
-    assert world.reasons(name)[0] == "Failed"
+    world.check_told_once(name, "Failed")
     table = world.kubectl("get", "tj", name, "-o", "wide")
     assert failure["reason"] in table
     return failure
@@ -100,10 +100,8 @@ def test_a_command_that_does_not_start(world: World, command: list[str], reason:
 
 def test_an_image_without_a_launcher(world: World) -> None:
     """The pod's own command fails: the kubelet or the interpreter says so, and no launcher reports."""
-    spec = {
-        "podTemplate": {"spec": {"containers": [{"name": "trainer", "env": [{"name": "PYTHONPATH", "value": "/"}]}]}}
-    }
-    world.apply(job("bad", **spec))
+    template = {"spec": {"containers": [{"name": "trainer", "env": [{"name": "PYTHONPATH", "value": "/"}]}]}}
+    world.apply(job("bad", podTemplate=template))
     failure = failed(world)
     assert (failure["member"], failure["exitCode"]) == ("chief-0", 1)
     assert any("No module named" in line and "trainingjob_launcher" in line for line in failure["lastLogLines"])

@@ -25,9 +25,21 @@ try:
 except urllib.error.HTTPError as error:
     print(error.code, error.read().decode())
 """
+#: Knocks at the chief's rendezvous: garbage, then a member's handshake without the job's key. Prints what comes back.
+KNOCK = """\
+import json, socket, sys
+for line in (b"x" * 100_000 + b"\\n", b"GET / HTTP/1.1\\r\\n\\r\\n",
+             json.dumps({"member": "worker-0", "nonce": "0" * 64, "proof": "0" * 64}).encode() + b"\\n"):
+    with socket.create_connection((sys.argv[1], 7070), timeout=10) as sock:
+        challenge = json.loads(sock.makefile("rb").readline())
+        try:
+            sock.sendall(line)
+            print(sorted(challenge), len(sock.recv(1000)))
+        except ConnectionError:
+            print(sorted(challenge), 0)
+"""
 READ = "import sys; print(open(sys.argv[1]).read())"
 TOKENS = "/var/run/tokens"
-AUDIENCES = "right", "wrong"
 
 
 def container_env(pod: Json) -> dict[str, str]:
@@ -131,6 +143,16 @@ def test_only_the_jobs_own_chief_is_heard(world: World, busy: Json, operator: In
     )
     # the same report with the chief's own token is taken: what was refused above was refused for its sender
     assert post("victim-chief-0", token("victim-chief-0", "/var/run/trainingjob/token/token")) == (204, "")
+
+
+def test_the_gang_does_not_open_to_strangers(world: World, busy: Json) -> None:
+    before = world.status("victim")["training"]["step"]
+    answers = world.python("neighbour-chief-0", KNOCK, f"victim-chief.{world.namespace}").splitlines()
+    assert answers == ["['nonce', 'trainingjob'] 0"] * 3, "a challenge for everybody, and no word more"
+    world.until("victim", lambda s: s["training"]["step"] > before + 10, "training that goes on")
+    assert world.status("victim")["training"]["generation"] == 1
+    world.go("victim-chief-0", "victim-worker-0")
+    world.until_phase("victim", "Succeeded")
 
 
 def test_no_secret_is_told(world: World, busy: Json, operator: Installation) -> None:

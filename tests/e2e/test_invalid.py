@@ -185,7 +185,7 @@ def test_the_operator_refuses(shared_world: World, case: str) -> None:
     assert sentence in found["message"]
     assert status["observedGeneration"] == 1
     assert condition(status, "Failed")["status"] == "False", "it may still be mended"
-    assert shared_world.reasons(name) == ["InvalidSpec"]
+    shared_world.check_reasons(name, "InvalidSpec")
     assert shared_world.kube.get("-n", shared_world.namespace, "pods,services")["items"] == []
     shared_world.kubectl("delete", "tj", name)
 

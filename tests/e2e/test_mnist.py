@@ -9,6 +9,7 @@ import yaml
 from tests.e2e import audit
 from tests.e2e.installation import SERVICE_ACCOUNT
 from tests.e2e.kube import JOBS, ROOT, Json
+from tests.e2e.notes import note
 from tests.e2e.world import World, condition
 
 EXAMPLE = ROOT / "examples" / "mnist-cnn.yaml"
@@ -37,7 +38,7 @@ def test_the_example_trains_on_a_chief_and_two_workers(world: World, request: py
     )
     status = world.until_phase("mnist-cnn", "Succeeded")
     took = time.monotonic() - started
-    print(f"MNIST on a chief and two workers: {took:.0f} s from apply to Succeeded")
+    note(f"MNIST on a chief and two workers: {took:.0f} s from apply to Succeeded")
 
     assert world.phases("mnist-cnn") == ["Pending", "Starting", "Running", "Succeeded"]
     training = status["training"]
@@ -83,7 +84,7 @@ def _check_columns(running: dict[str, str], world: World) -> None:
 
 
 def _check_story(world: World) -> None:
-    assert world.reasons("mnist-cnn") == ["PodsCreated", "Running", "Succeeded"]
+    world.check_reasons("mnist-cnn", "PodsCreated", "Running", "Succeeded")
     text = world.kubectl("describe", "tj", "mnist-cnn")
     assert "created the chief and 2 workers" in text
     assert "the chief and 2 workers finished" in text
@@ -98,11 +99,11 @@ def _check_log(world: World) -> None:
 def _check_cost(world: World, request: pytest.FixtureRequest, took: float) -> None:
     """Count what the job cost the API server: design §5's budget."""
     if world.kube.backend == "existing":
-        print("the writes are not counted: the audit log of a foreign cluster is not ours to read")
+        note("the writes are not counted: the audit log of a foreign cluster is not ours to read")
         return
     found = audit.writes(SERVICE_ACCOUNT, world.namespace)
     counts = audit.count(found)
-    print(f"the operator's writes for this job: {counts}")
+    note(f"the operator's writes for this job: {counts}")
     metrics = counts.pop("patch trainingjobs/status by trainingjob-operator-intake")
     assert counts.pop("create pods") == 3
     assert counts.pop("create services") == 1

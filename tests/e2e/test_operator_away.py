@@ -1,8 +1,10 @@
 """The operator may be away: training goes on, and what happened meanwhile is told when it is back."""
 
+import json
 import time
 
-from tests.e2e.installation import Installation
+from tests.e2e.installation import RELEASE, Installation
+from tests.e2e.notes import note
 from tests.e2e.programs import QUICK, STEADY, job, node_key
 from tests.e2e.world import World
 
@@ -49,13 +51,10 @@ def test_training_goes_on_and_ends_without_the_operator(world: World, operator: 
     for name in ("steady", "held", "late"):
         status = world.until_phase(name, "Succeeded")
         assert world.phases(name) == ALL_PHASES
-        assert world.reasons(name) == (
-            ["PodsCreated", "Running", "Succeeded", "Unschedulable"]
-            if name == "held"
-            else ["PodsCreated", "Running", "Succeeded"]
-        )
+        held = ["Unschedulable"] if name == "held" else []
+        world.check_reasons(name, "PodsCreated", "Running", "Succeeded", *held)
         assert status["training"]["final"] is True
-    print(f"all told {time.monotonic() - back:.1f} s after the operator was back")
+    note(f"all told {time.monotonic() - back:.1f} s after the operator was back")
 
     steady = world.status("steady")
     # the last numbers were never posted: they come from the chief's termination message
@@ -72,6 +71,7 @@ def test_training_goes_on_and_ends_without_the_operator(world: World, operator: 
 
 
 def test_another_replica_takes_over_when_the_leader_is_killed(world: World, operator: Installation) -> None:
+    """The kubelet leaves it two seconds, enough to give the Lease back; the next test is about one that does not."""
     leader = operator.leader()
     assert leader in {pod["metadata"]["name"] for pod in operator.pods()}
     assert len(operator.pods()) >= 2, "two replicas are the chart's default"
@@ -79,8 +79,29 @@ def test_another_replica_takes_over_when_the_leader_is_killed(world: World, oper
     operator.kubectl("delete", "pod", leader, "--force", "--grace-period=0")
     world.apply(job("orphan", workers=1))
     status = world.until_phase("orphan", "Succeeded")
-    print(f"a job applied when the leader was killed: Succeeded {time.monotonic() - killed:.1f} s later")
+    note(f"a job applied when the leader was killed: Succeeded {time.monotonic() - killed:.1f} s later")
     assert operator.leader() not in ("", leader)
     assert world.phases("orphan") == ALL_PHASES
     assert status["training"]["metrics"] == {"loss": 0.25, "accuracy": 0.875}
+    operator.wait_ready()
+
+
+def test_a_leader_that_is_gone_without_a_word(world: World, operator: Installation) -> None:
+    """The Lease is held by one who is not there: it is free once it was silent for its duration.
+
+    And the leader that lost it ends, rather than to write against the next one.
+    """
+    leader = operator.leader()
+    pods = {pod["metadata"]["name"]: pod for pod in operator.pods()}
+    before = pods[leader]["status"]["containerStatuses"][0]["restartCount"]
+    started = time.monotonic()
+    operator.kubectl(
+        "patch", "lease", RELEASE, "--type=merge", "-p", json.dumps({"spec": {"holderIdentity": "ghost_1"}})
+    )
+    world.apply(job("orphan", workers=1))
+    world.until_phase("orphan", "Succeeded")
+    note(f"a job applied when the leader was gone: Succeeded {time.monotonic() - started:.1f} s later")
+    assert operator.leader() in pods
+    restarted = f"jsonpath={{.status.containerStatuses[0].restartCount}}={before + 1}"
+    operator.kubectl("wait", f"--for={restarted}", f"pod/{leader}", "--timeout=60s")
     operator.wait_ready()

@@ -37,4 +37,4 @@ def test_uninstall_and_install_again(world: World, operator: Installation, tmp_p
     assert world.phases("survivor") == ["Pending", "Starting", "Running", "Succeeded"]
     world.apply(job("after"))
     world.until_phase("after", "Succeeded")
-    assert world.reasons("done") == ["PodsCreated", "Running", "Succeeded"], "nothing is told again"
+    world.check_reasons("done", "PodsCreated", "Running", "Succeeded")

@@ -33,5 +33,5 @@ def test_an_upgrade_while_a_job_trains(world: World, operator: Installation, tmp
     finally:
         operator.upgrade(values, tmp_path)
     assert world.phases("steady") == ["Pending", "Starting", "Running", "Succeeded"]
-    assert world.reasons("steady") == ["PodsCreated", "Running", "Succeeded"]
+    world.check_reasons("steady", "PodsCreated", "Running", "Succeeded")
     assert status["training"]["metrics"] == {"loss": 0.0625, "accuracy": 0.9375}

@@ -37,15 +37,12 @@ class Watch:
         self.what = f"{resource} in {namespace}"
         self.history: list[Seen] = []
         self.objects: dict[str, Json] = {}
+        self._kube = kube
+        self._where = (resource, "-n", namespace)
         self._news = threading.Condition()
         self._closing = False
         self._end = ""
-        self._process = subprocess.Popen(
-            kube.command("get", resource, "-n", namespace, "--watch", "--output-watch-events", "-o", "json"),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        self._process = self._start()
         self._thread = threading.Thread(target=self._read, name=f"watch {self.what}", daemon=True)
         self._thread.start()
 
@@ -71,27 +68,41 @@ class Watch:
         """End the watch."""
         self._closing = True
         self._process.kill()
-        self._process.wait()
         self._thread.join()
-        for pipe in (self._process.stdout, self._process.stderr):
-            assert pipe is not None
-            pipe.close()
+
+    def _start(self) -> subprocess.Popen[str]:
+        command = self._kube.command("get", *self._where, "--watch", "--output-watch-events", "-o", "json")
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def _read(self) -> None:
-        for document in self._documents():
-            seen = Seen(time.monotonic(), document["type"], document["object"])
-            with self._news:
-                self.history.append(seen)
-                if seen.kind == "DELETED":
-                    self.objects.pop(seen.name, None)
-                else:
-                    self.objects[seen.name] = seen.body
-                self._news.notify_all()
-        if not self._closing:
-            assert self._process.stderr is not None
-            with self._news:
-                self._end = self._process.stderr.read().strip() or "kubectl has gone"
-                self._news.notify_all()
+        while True:
+            with self._process as process:
+                for document in self._documents():
+                    self._take(document["type"], document["object"])
+                assert process.stderr is not None
+                said = process.stderr.read().strip()
+            if self._closing:
+                return
+            if process.returncode or said:
+                break
+            # The API server ends watches when a CRD changes, as an upgrade may do. What went meanwhile is not told.
+            self._process = self._start()
+            left = {item["metadata"]["name"] for item in self._kube.get(*self._where)["items"]}
+            for name in set(self.objects) - left:
+                self._take("DELETED", self.objects[name])
+        with self._news:
+            self._end = said or f"kubectl ended with {process.returncode}"
+            self._news.notify_all()
+
+    def _take(self, kind: str, body: Json) -> None:
+        seen = Seen(time.monotonic(), kind, body)
+        with self._news:
+            self.history.append(seen)
+            if kind == "DELETED":
+                self.objects.pop(seen.name, None)
+            else:
+                self.objects[seen.name] = body
+            self._news.notify_all()
 
     def _documents(self) -> Iterator[Any]:
         """Yield the JSON documents of the output: one in each line, or, by older versions of kubectl, over many."""

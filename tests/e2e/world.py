@@ -1,6 +1,7 @@
 """A test's own namespace: what it applies, what it waits for, what it sees."""
 
 import secrets
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +14,8 @@ T = TypeVar("T")
 
 #: Longest time for a small program on a busy machine of two cores: pods, gang, end.
 A_JOB = 90.0
+#: How far events may be behind the status.
+EVENTS = 10.0
 
 
 @dataclass
@@ -119,13 +122,26 @@ class World:
         found = self.kube.get("-n", self.namespace, "events.events.k8s.io")["items"]
         return [e for e in found if e["regarding"]["kind"] == "TrainingJob" and e["regarding"]["name"] == name]
 
-    def reasons(self, name: str) -> list[str]:
-        """Return the reasons of the job's events, sorted; one that was told twice is there twice."""
-        told = [
-            (e["reason"], (e.get("series") or {}).get("count") or e.get("deprecatedCount") or 1)
-            for e in self.events(name)
-        ]
-        return sorted(reason for reason, count in told for _ in range(count))
+    def check_reasons(self, name: str, *reasons: str) -> None:
+        """Check that the events about a job have these reasons and no others; told twice, a reason is there twice.
+
+        Events are posted after the status, so they get a moment.
+        """
+        deadline = time.monotonic() + EVENTS
+        wanted = sorted(reasons)
+        while (told := self._reasons(name)) != wanted and time.monotonic() < deadline:
+            time.sleep(0.25)
+        assert told == wanted
+
+    def check_told_once(self, name: str, reason: str) -> None:
+        """Check that one event about a job has this reason."""
+        deadline = time.monotonic() + EVENTS
+        while (told := self._reasons(name)).count(reason) != 1 and time.monotonic() < deadline:
+            time.sleep(0.25)
+        assert told.count(reason) == 1, told
+
+    def _reasons(self, name: str) -> list[str]:
+        return sorted(event["reason"] for event in self.events(name) for _ in range(_times(event)))
 
     # --- Its pods ---
 
