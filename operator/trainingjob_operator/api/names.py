@@ -84,6 +84,7 @@ class Reason(StrEnum):
     POD_SECURITY = "PodSecurityViolation"
     POD_REFUSED = "PodRefused"
     SERVICE_CONFLICT = "ServiceConflict"
+    NAME_STILL_TAKEN = "NameStillTaken"
     # Running
     GANG_FORMED = "GangFormed"
     GANG_FORMING = "GangForming"

@@ -34,16 +34,23 @@ def merge(base: Any, patch: Any, field: str = "") -> Any:
             if value is not None:
                 merged[name] = merge(base.get(name), value, name)
         return merged
-    if isinstance(base, list) and isinstance(patch, list):
+    if isinstance(patch, list):
+        base = base if isinstance(base, list) else []
         if field in ADDED_LISTS:
             return [*base, *(item for item in patch if item not in base)]
-        if field in MERGE_KEYS:
-            return _merge_list(base, patch, MERGE_KEYS[field])
+        key = MERGE_KEYS.get(field)
+        if key is not None and _has_keys(base, key) and _has_keys(patch, key):
+            return _merge_list(base, patch, key)
+    # What is no list of named objects replaces; if that makes no pod, the API server says so.
     return patch
 
 
+def _has_keys(items: list[Any], key: str) -> bool:
+    return all(isinstance(item, Mapping) and isinstance(item.get(key), str | int) for item in items)
+
+
 def _merge_list(base: list[Any], patch: list[Any], key: str) -> list[Any]:
-    patches = {item.get(key): item for item in patch if isinstance(item, Mapping)}
-    known = {item.get(key) for item in base}
-    merged = [merge(item, patches[item[key]]) if item.get(key) in patches else item for item in base]
-    return [*merged, *(item for item in patch if not isinstance(item, Mapping) or item.get(key) not in known)]
+    patches = {item[key]: item for item in patch}
+    known = {item[key] for item in base}
+    merged = [merge(item, patches[item[key]]) if item[key] in patches else item for item in base]
+    return [*merged, *(merge({}, item) for name, item in patches.items() if name not in known)]

@@ -19,7 +19,7 @@ from trainingjob_operator.core.gang import Gang, assemble
 from trainingjob_operator.core.observe import JobFact, PodFact, parse_time
 from trainingjob_operator.core.phase import observed_phase, step_towards
 from trainingjob_operator.core.platform import Platform
-from trainingjob_operator.core.refusal import Refusal
+from trainingjob_operator.core.refusal import REFUSALS, Refusal
 from trainingjob_operator.core.success import succeeded
 from trainingjob_operator.core.trouble import find_trouble
 from trainingjob_operator.core.validation import judge
@@ -124,9 +124,14 @@ def _progressing(s: Situation, gang: Gang, platform: Platform) -> Plan:
         more=phase is not seen,
     )
     events = list(plan.events)
-    if s.job.phase in (None, Phase.INVALID) and not any(member.lost for member in gang.members):
+    was_refused = s.job.condition(Condition.MEMBERS_READY).get("reason") in REFUSALS
+    if (s.job.phase in (None, Phase.INVALID) or was_refused) and not any(member.lost for member in gang.members):
         events.append(Event(Reason.PODS_CREATED, f"created {status_of.describe_gang(gang)}"))
-    if trouble is not None and s.job.condition(Condition.MEMBERS_READY).get("reason") != trouble.reason:
+    if (
+        trouble is not None
+        and not trouble.harmless
+        and s.job.condition(Condition.MEMBERS_READY).get("reason") != trouble.reason
+    ):
         events.append(Event(trouble.reason, trouble.message, warning=True))
     if phase is Phase.RUNNING and s.job.phase is not Phase.RUNNING:
         events.append(Event("Running", status_of.describe_running(s.job, gang)))

@@ -7,6 +7,14 @@ from trainingjob_operator.api.names import Reason
 
 FIRST_RETRY = timedelta(seconds=5)
 LAST_RETRY = timedelta(seconds=60)
+#: An object that is on its way out is gone within a pod's grace: no error, only a short wait.
+PREDECESSOR_RETRY = timedelta(seconds=1.5)
+
+
+#: What MembersReady says while the API server does not take all pods.
+REFUSALS = frozenset(
+    {Reason.QUOTA_EXCEEDED, Reason.POD_SECURITY, Reason.POD_REFUSED, Reason.SERVICE_CONFLICT, Reason.NAME_STILL_TAKEN}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +43,8 @@ def judge_refusal(
     attempts = previous.attempts + 1 if previous else 1
     delay = min(FIRST_RETRY * 2 ** min(attempts - 1, 6), LAST_RETRY)
     kind, invalid = Reason.POD_REFUSED, False
+    if status == 403 and "because it is being terminated" in message:
+        delay = LAST_RETRY  # the namespace goes, and the job with it
     if status == 403 and "exceeded quota" in message:
         kind = Reason.QUOTA_EXCEEDED
     elif status == 403 and "violates PodSecurity" in message:
@@ -45,3 +55,11 @@ def judge_refusal(
         kind = Reason.SERVICE_CONFLICT if subject == "service" else Reason.POD_REFUSED
     text = message.strip() or reason or f"HTTP {status}"
     return Refusal(subject, kind, text, invalid, attempts, now + delay)
+
+
+def await_predecessor(subject: str, name: str, now: datetime) -> Refusal:
+    """Return the refusal by an object that still has the name, of a job that had this job's name before."""
+    text = f"{name} of the job that had this name before is still there; waiting until it is gone"
+    return Refusal(
+        subject, Reason.NAME_STILL_TAKEN, text, invalid=False, attempts=1, retry_at=now + PREDECESSOR_RETRY
+    )

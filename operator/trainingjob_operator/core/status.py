@@ -69,7 +69,7 @@ def progressing(
         running = Claim(Condition.RUNNING, True, reason, describe_running(job, gang), since)
     claims = (valid(True, "the spec is accepted"), _members_ready(job, gang, trouble, settled), running)
     status = _status(job, gang, phase, (*claims, *outcome(phase, "", "", None)), now)
-    if trouble is not None:
+    if trouble is not None and not trouble.harmless:
         status["display"]["reason"] = str(trouble.reason)
     return status
 

@@ -27,6 +27,11 @@ class Trouble:
     detail: str
 
     @property
+    def harmless(self) -> bool:
+        """Whether it only takes a moment: nobody needs to be told of it."""
+        return self.reason is Reason.NAME_STILL_TAKEN
+
+    @property
     def message(self) -> str:
         """The sentence for the condition."""
         return f"{self.who}: {self.detail}"
@@ -36,7 +41,12 @@ def find_trouble(gang: Gang, refusals: Iterable[Refusal]) -> Trouble | None:
     """Return what keeps the gang from being complete, the gravest first; None when it only needs time."""
     refused = list(refusals)
     if refused:
-        worst = min(refused, key=lambda r: (not r.invalid, r.reason != Reason.SERVICE_CONFLICT, r.subject))
+        worst = min(
+            refused,
+            key=lambda r: (
+                not r.invalid, r.reason is Reason.NAME_STILL_TAKEN, r.reason is not Reason.SERVICE_CONFLICT, r.subject
+            ),
+        )  # fmt: skip
         return Trouble(worst.reason, _names(r.subject for r in refused if r.reason == worst.reason), worst.message)
     for reason, detail in ((Reason.CONTAINER_CONFIG_ERROR, _config), (Reason.IMAGE_NOT_PULLED, _image)):
         found = [(member.name, text) for member in gang.members if (text := detail(member))]

@@ -7,7 +7,7 @@ off.
 
 import asyncio
 import logging
-from typing import Any
+from typing import Any, cast
 
 import kopf
 
@@ -100,6 +100,7 @@ async def run(settings: Settings) -> None:
     process = OperatorProcess(settings, stop_flag.set)
     await kopf.operator(
         registry=build_registry(process),
+        identity=cast("Any", settings.pod_name),  # else kopf asks for the user's name: a random uid has none
         standalone=True,
         clusterwide=not settings.watch_namespaces,
         namespaces=settings.watch_namespaces,

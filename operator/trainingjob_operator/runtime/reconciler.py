@@ -17,7 +17,7 @@ from trainingjob_operator.api.contract import Report
 from trainingjob_operator.core.observe import JobFact, PodFact, owner_uid
 from trainingjob_operator.core.plan import SERVICE, Create, Plan, decide
 from trainingjob_operator.core.platform import Platform
-from trainingjob_operator.core.refusal import Refusal, judge_refusal
+from trainingjob_operator.core.refusal import Refusal, await_predecessor, judge_refusal
 from trainingjob_operator.kube.client import KubeClient
 from trainingjob_operator.kube.errors import ApiError
 from trainingjob_operator.kube.resources import PODS, SERVICES, TRAININGJOBS
@@ -140,8 +140,13 @@ class Reconciler:
         except ApiError as error:
             if error.conflict:
                 found = await self._client.get(resource, item.body["metadata"]["name"], job.namespace)
-                if owner_uid(found.get("metadata", {})) == job.uid:
+                metadata = found.get("metadata", {})
+                if owner_uid(metadata) == job.uid:
                     await self._adopt(job, item, found, memory)
+                    return
+                if "deletionTimestamp" in metadata or owner_uid(metadata):
+                    # Names are made from the job's: another owner among jobs is one that was deleted.
+                    memory.refusals[item.subject] = await_predecessor(item.subject, metadata["name"], self._clock())
                     return
             elif error.transient or error.not_found:
                 raise

@@ -20,7 +20,7 @@ from trainingjob_launcher.contract import Failure
 from trainingjob_operator.api.names import Phase
 from trainingjob_operator.core.observe import observe_job
 from trainingjob_operator.core.plan import decide
-from trainingjob_operator.core.refusal import judge_refusal
+from trainingjob_operator.core.refusal import await_predecessor, judge_refusal
 
 NOW = at(5)
 CRASH = Failure("worker-1", "ProgramError", "ValueError: bad", exit_code=1, generation=1, last_log_lines=("a", "b"))
@@ -181,6 +181,14 @@ class TestMembersThatDoNotStart:
         assert [c.subject for c in decide(job(), gang(w1=None), [refused], platform(), at(10)).creates] == [
             "worker-1"
         ]
+
+    def test_a_job_made_again_under_its_name_waits_quietly_for_the_old_pods(self):
+        old = await_predecessor("worker-1", "mnist-worker-1", NOW)
+        plan = decide(job(), gang(w1=None), [old], platform(), NOW)
+        assert condition(plan, "MembersReady")["reason"] == "NameStillTaken"
+        assert "had this name before" in condition(plan, "MembersReady")["message"]
+        assert (plan.creates, plan.events, plan.look_again) == ((), (), at(6.5))
+        assert "reason" not in plan.status["display"]
 
     def test_refusals_are_asked_again_ever_more_slowly(self):
         last, waits = None, []

@@ -10,19 +10,27 @@ from tests.unit.operator.core.builders import (
     job,
     job_body,
     pending,
+    platform,
     pod_body,
     running,
     trainer,
 )
 from trainingjob_operator.api.names import Phase
+from trainingjob_operator.core.desired import build_pod
 from trainingjob_operator.core.merge import merge
 from trainingjob_operator.core.observe import observe_job, observe_pod
 from trainingjob_operator.core.quantity import parse_quantity
+from trainingjob_operator.core.validation import judge
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
     max_leaves=12,
+)
+
+FIELDS = st.sampled_from(["containers", "env", "name", "tolerations", "volumeMounts", "mountPath", "x"])
+PODS = st.dictionaries(
+    FIELDS, JSON | st.lists(st.dictionaries(FIELDS, JSON | st.text(max_size=2), max_size=3), max_size=3), max_size=4
 )
 
 
@@ -43,7 +51,11 @@ class TestMerge:
     def test_null_removes(self):
         assert merge({"a": 1, "b": 2}, {"a": None}) == {"b": 2}
 
-    @given(base=st.dictionaries(st.text(max_size=4), JSON), patch=st.dictionaries(st.text(max_size=4), JSON))
+    def test_a_list_of_anything_else_replaces(self):
+        for odd in ([None], [{"name": {}}], ["x"], [{}]):
+            assert merge({"env": [{"name": "A"}]}, {"env": odd})["env"] == odd
+
+    @given(base=PODS, patch=PODS)
     def test_merging_twice_changes_nothing_and_the_arguments_stay(self, base, patch):
         before = repr((base, patch))
         once = merge(base, patch)
@@ -108,3 +120,11 @@ class TestReadingJobs:
     def test_any_spec_can_be_read(self, junk):
         fact = observe_job(job_body() | {"spec": junk})
         assert (fact.spec is None) == bool(fact.problems)
+
+
+@given(PODS)
+def test_whatever_a_pod_template_holds_it_is_judged_and_built_without_an_error(spec):
+    """An exception here would be a job that is tried again for ever and says nothing."""
+    fact = job(podTemplate={"spec": spec})
+    if fact.spec is not None and not judge(fact.spec, platform()):
+        build_pod(fact, "chief", 0, 1, platform())
