@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Iterator
 from typing import Any, Generic, TypeVar
 
@@ -19,6 +20,9 @@ from trainingjob_operator.kube.resources import Resource
 from trainingjob_operator.kube.watch import WatchEvent
 
 logger = logging.getLogger(__name__)
+
+#: So many objects that are gone are remembered, against answers to writes that come late.
+MAX_REMOVED = 1000
 
 T = TypeVar("T", bound=Hashable)
 
@@ -64,6 +68,7 @@ class Informer(Generic[T]):
         self._sleep = sleep
         self._facts: dict[str, T] = {}
         self._by_owner: dict[str, dict[str, T]] = {}
+        self._removed: deque[str] = deque(maxlen=MAX_REMOVED)
         self._contact = clock()
 
     # --- Reading ---
@@ -90,10 +95,11 @@ class Informer(Generic[T]):
     def remember(self, body: dict[str, Any]) -> None:
         """Take an object that the API server just returned, so that the next look sees it before the watch does.
 
-        What the watch knows already stays: it is at least as new.
+        What the watch knows already stays: it is at least as new. What it told to be gone stays gone.
         """
-        if _uid(body) not in self._facts:
-            self._store(_uid(body), body)
+        uid = _uid(body)
+        if uid not in self._facts and uid not in self._removed:
+            self._store(uid, body)
 
     def age(self) -> float:
         """Return the seconds since the API server last gave us anything: above two watches' time, worry."""
@@ -192,6 +198,7 @@ class Informer(Generic[T]):
 
     def _remove(self, uid: str) -> None:
         old = self._facts.pop(uid, None)
+        self._removed.append(uid)
         if old is not None:
             self._unindex(uid, old)
             self._report(old, None)

@@ -4,6 +4,7 @@ kopf's watch and our own slow re-list both feed it, and so do the answers to our
 what the last one did. It says which changes are worth a reconcile: metrics that the intake wrote are not.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -11,6 +12,8 @@ from trainingjob_operator.core.observe import JobFact, observe_job
 
 #: What of status.training concerns the reconciler: that a generation formed, or ended.
 _TRAINING_FACTS = ("incarnation", "generation", "state")
+#: So many jobs that are gone are remembered, against answers and events that come late.
+MAX_GONE = 10_000
 
 
 class JobCache:
@@ -21,6 +24,7 @@ class JobCache:
         self._bodies: dict[str, Mapping[str, Any]] = {}
         self._facts: dict[str, JobFact] = {}
         self._names: dict[tuple[str, str], str] = {}
+        self._gone: OrderedDict[str, None] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._bodies)
@@ -46,11 +50,14 @@ class JobCache:
         return self._bodies.get(uid) if uid is not None else None
 
     def put(self, body: Mapping[str, Any], *, quiet: bool = False) -> None:
-        """Take an object; one that is older than what is known is dropped. `quiet` is for answers to own writes."""
+        """Take an object; one that is older than what is known is dropped. `quiet` is for answers to own writes.
+
+        An answer to a write may come after the watch told that the job is gone: a UID never comes back.
+        """
         metadata = body.get("metadata", {})
         uid = metadata.get("uid", "")
         known = self._bodies.get(uid)
-        if not uid or (known is not None and _version(body) < _version(known)):
+        if not uid or uid in self._gone or (known is not None and _version(body) < _version(known)):
             return
         self._bodies[uid] = body
         self._facts.pop(uid, None)
@@ -67,10 +74,11 @@ class JobCache:
         if uid in self._bodies:
             self._forget(uid)
 
-    def replace_all(self, bodies: Iterable[Mapping[str, Any]]) -> None:
-        """Take a complete list: jobs that are not in it are gone."""
+    def replace_all(self, bodies: Iterable[Mapping[str, Any]], version: int) -> None:
+        """Take a complete list of the time `version`: jobs that are not in it are gone, but for younger ones."""
         listed = {body["metadata"]["uid"]: body for body in bodies}
-        for uid in [uid for uid in self._bodies if uid not in listed]:
+        absent = [uid for uid, known in self._bodies.items() if uid not in listed and _version(known) <= version]
+        for uid in absent:
             self._forget(uid)
         for body in listed.values():
             self.put(body)
@@ -78,6 +86,9 @@ class JobCache:
     def _forget(self, uid: str) -> None:
         body = self._bodies.pop(uid, None)
         self._facts.pop(uid, None)
+        self._gone[uid] = None
+        if len(self._gone) > MAX_GONE:
+            self._gone.popitem(last=False)
         if body is not None:
             metadata = body.get("metadata", {})
             key = (metadata.get("namespace", ""), metadata.get("name", ""))
@@ -86,10 +97,13 @@ class JobCache:
         self._on_change(uid)
 
 
-def _version(body: Mapping[str, Any]) -> int:
-    """Return the resourceVersion as a number; Kubernetes promises since 1.35 that they order so."""
-    text = str(body.get("metadata", {}).get("resourceVersion", "0"))
+def parse_version(text: str) -> int:
+    """Return a resourceVersion as a number; Kubernetes promises since 1.35 that they order so."""
     return int(text) if text.isdecimal() else 0
+
+
+def _version(body: Mapping[str, Any]) -> int:
+    return parse_version(str(body.get("metadata", {}).get("resourceVersion", "0")))
 
 
 def _essence(body: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -32,7 +32,7 @@ from trainingjob_operator.kube.limiter import TokenBucket
 from trainingjob_operator.kube.resources import PODS, TRAININGJOBS
 from trainingjob_operator.runtime import intake_facts
 from trainingjob_operator.runtime.events import EventRecorder
-from trainingjob_operator.runtime.jobs import JobCache
+from trainingjob_operator.runtime.jobs import JobCache, parse_version
 from trainingjob_operator.runtime.node_pools import load_node_pools
 from trainingjob_operator.runtime.pods import PodCache
 from trainingjob_operator.runtime.queue import WorkQueue
@@ -136,10 +136,9 @@ class OperatorProcess:
         )
 
         async def relist() -> None:
-            listed: list[dict[str, Any]] = []
-            for namespace in s.watch_namespaces or (None,):
-                listed += (await _list_jobs(client, namespace)).items
-            self._jobs.replace_all(listed)
+            pages = [await _list_jobs(client, namespace) for namespace in s.watch_namespaces or (None,)]
+            oldest = min(parse_version(page.resource_version) for page in pages)
+            self._jobs.replace_all((body for page in pages for body in page.items), oldest)
             self._listed = True
 
         await relist()

@@ -148,6 +148,26 @@ async def test_lists_then_follows_changes(cluster: Cluster) -> None:
     assert set(informer) == {running, b}
 
 
+async def test_what_a_write_returned_is_seen_before_the_watch_tells_of_it(cluster: Cluster) -> None:
+    cluster.objects = [pod("a", 5, "Running")]
+    cluster.watches = [["hang"]]
+    async with watching(cluster.server) as watcher:
+        await watcher.next()
+        watcher.informer.remember(pod("a", 1))
+        watcher.informer.remember(pod("b", 6))
+        assert watcher.informer.get("a") == Pod("a", "job", "Running"), "what the watch knows is at least as new"
+        assert watcher.informer.get("b") == Pod("b", "job", "Pending")
+
+
+async def test_what_is_gone_does_not_come_back_by_a_late_answer(cluster: Cluster) -> None:
+    cluster.objects = []
+    cluster.watches = [[("ADDED", pod("a", 2)), ("DELETED", pod("a", 3)), "hang"]]
+    async with watching(cluster.server) as watcher:
+        assert [(await watcher.next())[1] is None for _ in range(2)] == [False, True]
+        watcher.informer.remember(pod("a", 2))
+        assert watcher.informer.get("a") is None
+
+
 async def test_what_changes_nothing_that_matters_is_not_told(cluster: Cluster) -> None:
     cluster.objects = [pod("a", 1)]
     cluster.watches = [[("MODIFIED", pod("a", 2)), ("MODIFIED", pod("a", 3, "Running")), "hang"]]

@@ -71,9 +71,23 @@ class TestJobCache:
     def test_a_full_list_removes_what_is_not_in_it(self):
         cache, changed = self.cache()
         cache.put(body(1))
-        cache.replace_all([])
+        cache.replace_all([], 1)
         assert list(cache) == []
         assert changed == [UID, UID]
+
+    def test_a_list_does_not_remove_what_is_younger_than_it(self):
+        """The watch may tell of a new job while the list is still on its way."""
+        cache, _ = self.cache()
+        cache.put(body(7))
+        cache.replace_all([], 6)
+        assert list(cache) == [UID]
+
+    def test_an_answer_that_comes_late_does_not_bring_a_job_back(self):
+        cache, _ = self.cache()
+        cache.put(body(1))
+        cache.remove(UID)
+        cache.put(body(2, phase="Pending"), quiet=True)
+        assert list(cache) == []
 
 
 class TestEvents:
