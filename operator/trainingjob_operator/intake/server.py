@@ -74,6 +74,9 @@ def make_app(intake: Intake) -> web.Application:
         return response
 
     async def healthz(_request: web.Request) -> web.StreamResponse:
+        """Say whether reports can be judged: the readiness probe, so that they go to a replica where they can."""
+        if not intake.ready():
+            return _error(503, "the caches are not filled yet", retry_after=1.0)
         return web.json_response({"status": "ok"})
 
     app = web.Application(middlewares=[_json_errors], client_max_size=MAX_REPORT_BYTES + 1)

@@ -114,6 +114,9 @@ async def test_a_report_that_comes_twice_is_no_error(world: World) -> None:
 async def test_health(world: World) -> None:
     async with world.client.get(f"https://127.0.0.1:{world.port}/healthz") as response:
         assert (response.status, await response.json()) == (200, {"status": "ok"})
+    world.ready = False
+    async with world.client.get(f"https://127.0.0.1:{world.port}/healthz") as response:
+        assert response.status == 503
 
 
 @pytest.mark.parametrize(
