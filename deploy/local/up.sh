@@ -44,6 +44,8 @@ if healthy; then
   exit 0
 fi
 [ ! -d "$CLUSTER" ] || { say "removing what is left of an earlier cluster"; "$LOCAL/down.sh" --locked; }
+# Addresses, bridge and firewall rules are the machine's: one cluster at a time, and never somebody else's undone.
+! ip link show "$BRIDGE" >/dev/null 2>&1 || die "a local cluster of another user or home folder runs on this machine (bridge $BRIDGE): remove it there with make cluster-down; if nothing of it runs any more, with ip link del $BRIDGE"
 
 failed() {
   trap - EXIT
