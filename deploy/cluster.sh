@@ -14,8 +14,11 @@ case ${1:-} in
     esac
     ;;
   down)
+    if [ -n "${KUBE_CONTEXT:-}" ]; then
+      say "the cluster of context '$KUBE_CONTEXT' is not ours to remove: nothing is done (make uninstall removes the release)"
+      exit 0
+    fi
     # both, whatever would be chosen now: Docker may have come or gone since
-    [ -z "${KUBE_CONTEXT:-}" ] || say "the cluster of context '$KUBE_CONTEXT' is not ours and stays (make uninstall removes the release)"
     "$ROOT/deploy/local/down.sh"
     if have kind && docker_answers; then "$ROOT/deploy/kind/kind.sh" down; fi
     ;;

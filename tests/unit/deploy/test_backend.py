@@ -1,10 +1,12 @@
 """Which cluster the commands are about."""
 
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.unit.deploy.shell import ShellError, call
+from tests.unit.deploy.shell import ROOT, ShellError, call
 
 
 def ask(question: str, home: Path, **environment: str) -> str:
@@ -42,3 +44,18 @@ def test_images_of_this_machine_do_not_reach_a_foreign_cluster(tmp_path: Path) -
 def test_kubeconfig_of_our_cluster_lies_in_the_state_folder(tmp_path: Path) -> None:
     found = ask("kubeconfig_file", tmp_path, TJ_DOCKER="no")
     assert found == f"{tmp_path}/.local/state/trainingjob/cluster/kubeconfig"
+
+
+def test_a_cluster_that_is_not_ours_is_not_removed(tmp_path: Path) -> None:
+    """Also not ours: whoever names a context has not asked for anything else to go."""
+    answer = subprocess.run(
+        ["bash", "deploy/cluster.sh", "down"],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "KUBE_CONTEXT": "mine"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert answer.returncode == 0
+    assert "context 'mine' is not ours to remove: nothing is done" in answer.stderr
+    assert "removed" not in answer.stderr
