@@ -5,7 +5,7 @@ and when to look again. Applying a plan and deciding again changes nothing more 
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -70,7 +70,6 @@ class Situation:
     refusals: tuple[Refusal, ...]
     now: datetime
     written_at: datetime | None = None
-    known_incarnations: dict[str, int] = field(default_factory=dict)
 
 
 def decide(
@@ -84,7 +83,7 @@ def decide(
     """Return what to do about a job now. See the module's docstring."""
     if job.deleting:
         return Plan()  # the garbage collector removes what it owns
-    s = Situation(job, tuple(pods), tuple(refusals), now, written_at, status_of.known_incarnations(job))
+    s = Situation(job, tuple(pods), tuple(refusals), now, written_at)
     if job.phase is not None and job.phase.finished:
         return _finished(s)
     problems = job.problems
@@ -93,7 +92,7 @@ def decide(
         problems = judge(job.spec, platform)
     if job.spec is None or problems:
         return _with_status(s, status_of.invalid(job, problems, now))
-    gang = assemble(job.spec, s.pods, s.known_incarnations)
+    gang = assemble(job.spec, s.pods, status_of.known_incarnations(job))
     if succeeded(gang):
         return _succeeding(s, gang)
     verdict = judge_failure(gang, job.formed_generation, now)
@@ -124,17 +123,12 @@ def _progressing(s: Situation, gang: Gang, platform: Platform) -> Plan:
         more=phase is not seen,
     )
     events = list(plan.events)
-    was_refused = s.job.condition(Condition.MEMBERS_READY).get("reason") in REFUSALS
-    if (s.job.phase in (None, Phase.INVALID) or was_refused) and not any(member.lost for member in gang.members):
+    told = s.job.condition(Condition.MEMBERS_READY).get("reason")
+    if (s.job.phase in (None, Phase.INVALID) or told in REFUSALS) and not any(member.lost for member in gang.members):
         events.append(Event(Reason.PODS_CREATED, f"created {status_of.describe_gang(gang)}"))
-    if (
-        trouble is not None
-        and not trouble.harmless
-        and s.job.condition(Condition.MEMBERS_READY).get("reason") != trouble.reason
-    ):
+    if trouble is not None and not trouble.harmless and told != trouble.reason:
         events.append(Event(trouble.reason, trouble.message, warning=True))
-    if phase is Phase.RUNNING and s.job.phase is not Phase.RUNNING:
-        events.append(Event("Running", status_of.describe_running(s.job, gang)))
+    events += _running(s, gang, phase)
     pending = None if gang.complete or _settled(s) else _since(s) + SOFT_INTERVAL
     return Plan(
         creates=creates,
@@ -168,8 +162,7 @@ def _succeeding(s: Situation, gang: Gang) -> Plan:
     report = gang.chief.pod.report if gang.chief.pod else None
     plan = _with_status(s, status_of.ending(s.job, gang, phase, None, s.now), more=phase is not Phase.SUCCEEDED)
     events = list(plan.events)
-    if phase is Phase.RUNNING and s.job.phase is not Phase.RUNNING:
-        events.append(Event("Running", status_of.describe_running(s.job, gang)))
+    events += _running(s, gang, phase)
     if phase is Phase.SUCCEEDED:
         events.append(Event("Succeeded", status_of.describe_success(gang, report)))
     return Plan(final_report=report, status=plan.status, events=tuple(events), look_again=plan.look_again)
@@ -180,6 +173,13 @@ def _failing(s: Situation, gang: Gang, failure: FailureFact) -> Plan:
     plan = _with_status(s, status_of.ending(s.job, gang, Phase.FAILED, failure, s.now))
     note = f"{failure.failure.reason}: {failure.failure.message}"
     return Plan(final_report=report, status=plan.status, events=(Event("Failed", note, warning=True),))
+
+
+def _running(s: Situation, gang: Gang, phase: Phase) -> list[Event]:
+    """Return the event of a job that comes to run, or none."""
+    if phase is not Phase.RUNNING or s.job.phase is Phase.RUNNING:
+        return []
+    return [Event("Running", status_of.describe_running(s.job, gang))]
 
 
 def _with_status(s: Situation, wanted: dict[str, Any], *, more: bool = False) -> Plan:

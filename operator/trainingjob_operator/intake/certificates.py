@@ -44,7 +44,8 @@ class KeyPair:
 
 def service_names(service: str, namespace: str) -> tuple[str, ...]:
     """Return the DNS names under which pods of any namespace reach a Service."""
-    return service, f"{service}.{namespace}", f"{service}.{namespace}.svc"
+    full = f"{service}.{namespace}.svc"
+    return service, f"{service}.{namespace}", full, f"{full}.cluster.local"
 
 
 def new_authority(now: datetime.datetime, life: datetime.timedelta = CA_LIFE) -> KeyPair:

@@ -80,7 +80,8 @@ class Flusher:
 
     `lookup` returns the job's status from the local cache by UID, None where the cache has none; a stale answer costs
     a conflict, not a wrong status. `on_flush(result, seconds)` hears of every entry: `written`, `skipped`, `gone` or
-    `failed`, and the time since it became dirty.
+    `failed`, and the time since it became dirty. `remember` gets every job that was read or written here, so that the
+    cache behind `lookup` need not wait for the watch.
     """
 
     def __init__(
@@ -94,6 +95,7 @@ class Flusher:
         backoff: Backoff | None = None,
         clock: Callable[[], float] = time.monotonic,
         on_flush: Callable[[str, float], None] | None = None,
+        remember: Callable[[Mapping[str, Any]], None] = lambda _body: None,
     ) -> None:
         self._store = store
         self._api = api
@@ -103,6 +105,7 @@ class Flusher:
         self._backoff = backoff or Backoff(base=1.0, limit=60.0)
         self._clock = clock
         self._on_flush = on_flush
+        self._remember = remember
         self._wake = asyncio.Event()
         self._writes: dict[str, asyncio.Future[None]] = {}
         store.on_dirty = self._wake.set
@@ -184,11 +187,13 @@ class Flusher:
         for _ in range(_ATTEMPTS):
             if fact is None:
                 try:
-                    fact = StatusFact.of(await self._api.get(TRAININGJOBS, entry.name, entry.namespace))
+                    body = await self._api.get(TRAININGJOBS, entry.name, entry.namespace)
                 except ApiError as error:
                     if error.not_found:
                         return self._gone(entry)
                     raise
+                self._remember(body)
+                fact = StatusFact.of(body)
             if fact.uid != entry.uid:
                 return self._gone(entry)
             if fact.order is not None and fact.order >= order_of(entry.report):
@@ -213,7 +218,7 @@ class Flusher:
             "namespace": entry.namespace,
             "resourceVersion": fact.resource_version,
         }
-        await self._api.apply(
+        written = await self._api.apply(
             TRAININGJOBS,
             entry.name,
             {"metadata": metadata, "status": fragment(entry.report, entry.received_at, fact.status)},
@@ -222,6 +227,7 @@ class Flusher:
             force=True,
             subresource="status",
         )
+        self._remember(written)
 
     def _gone(self, entry: Entry) -> str:
         self._store.drop(entry.uid)

@@ -43,12 +43,6 @@ class TokenBucket:
             return 0.0
         return (1 - self._tokens) / self._rate
 
-    @property
-    def full(self) -> bool:
-        """Whether the bucket has forgotten all its past, so that a new one would be the same."""
-        self._refill()
-        return self._tokens >= self._burst
-
     async def acquire(self) -> None:
         """Wait for a token. A cancelled waiter gives its token back."""
         self._refill()

@@ -1,13 +1,8 @@
 """What the intake asks the caches: jobs and pods in its own words."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from trainingjob_operator.api.names import Phase
 from trainingjob_operator.intake.authorize import JobFact, PodFact
 from trainingjob_operator.intake.flusher import StatusFact
-from trainingjob_operator.kube.client import KubeClient
-from trainingjob_operator.kube.resources import Resource
 from trainingjob_operator.runtime.jobs import JobCache
 from trainingjob_operator.runtime.pods import PodCache
 
@@ -47,36 +42,3 @@ def status_fact(jobs: JobCache, uid: str) -> StatusFact | None:
     """Return a job's status as last seen."""
     body = jobs.body(uid)
     return StatusFact.of(body) if body is not None else None
-
-
-class RememberingApi:
-    """The flusher's API: what it reads and writes goes into the job cache, so that the reconciler need not wait."""
-
-    def __init__(self, client: KubeClient, jobs: JobCache) -> None:
-        self._client = client
-        self._jobs = jobs
-
-    async def get(self, resource: Resource, name: str, namespace: str | None = None, /) -> dict[str, Any]:
-        """Read an object."""
-        body = await self._client.get(resource, name, namespace)
-        self._jobs.put(body)
-        return body
-
-    async def apply(
-        self,
-        resource: Resource,
-        name: str,
-        body: Mapping[str, Any],
-        namespace: str | None = None,
-        /,
-        *,
-        field_manager: str,
-        force: bool = True,
-        subresource: str | None = None,
-    ) -> dict[str, Any]:
-        """Apply fields."""
-        written = await self._client.apply(
-            resource, name, body, namespace, field_manager=field_manager, force=force, subresource=subresource
-        )
-        self._jobs.put(written)
-        return written

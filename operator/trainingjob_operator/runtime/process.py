@@ -17,6 +17,7 @@ from trainingjob_operator.api.contract import Report
 from trainingjob_operator.core.observe import JobFact, PodFact, observe_pod
 from trainingjob_operator.core.platform import Platform
 from trainingjob_operator.intake import authority, keys
+from trainingjob_operator.intake.certificates import service_names
 from trainingjob_operator.intake.flusher import Flusher
 from trainingjob_operator.intake.limits import JobLimits
 from trainingjob_operator.intake.server import Intake, IntakeServer, make_app
@@ -91,9 +92,10 @@ class OperatorProcess:
         store = ReportStore(time.monotonic, time.time)
         self._flusher = Flusher(
             store,
-            intake_facts.RememberingApi(reports_client, self._jobs),
+            reports_client,
             lambda uid: intake_facts.status_fact(self._jobs, uid),
             limiter=TokenBucket(s.status_rate, max(1, int(s.status_rate))),
+            remember=self._jobs.put,
         )
         self._store = store
         self._pods = [
@@ -120,7 +122,7 @@ class OperatorProcess:
             node_pools=pools,
         )
         reconciler = Reconciler(client, self._jobs, pods, lambda: platform, self, events, lambda: datetime.now(UTC))
-        certificate = ServingCertificate(trust.ca, _service_names(s), ["127.0.0.1"])
+        certificate = ServingCertificate(trust.ca, service_names(s.intake_service, s.namespace), ["127.0.0.1"])
         key_source = KeySource(client)
         intake = Intake(
             verify=lambda token: verify(token, key_source, time.time()),
@@ -230,13 +232,3 @@ async def _list_jobs(client: KubeClient, namespace: str | None) -> Page:
                 f"the API server knows no {names.PLURAL}.{names.GROUP}: install the chart with crds.install=true"
             ) from error
         raise
-
-
-def _service_names(settings: Settings) -> list[str]:
-    service, namespace = settings.intake_service, settings.namespace
-    return [
-        f"{service}.{namespace}.svc",
-        f"{service}.{namespace}.svc.cluster.local",
-        service,
-        f"{service}.{namespace}",
-    ]
