@@ -13,7 +13,7 @@ import yaml
 from tests.apiserver.api import Api, RefusedError
 from tests.apiserver.server import ApiServer
 from tests.apiserver.test_specs import job
-from tests.unit.operator.api.specs import EVERYTHING
+from tests.unit.operator.api.specs import DECLARATIVE, EVERYTHING
 from trainingjob_operator.api.v1alpha1 import TrainingJobSpec
 
 PATHS: dict[str, tuple[Any, Any]] = {
@@ -27,6 +27,11 @@ PATHS: dict[str, tuple[Any, Any]] = {
         {"matchFields": []},
     ),
     "resources": ("resources.limits.cpu", 3),
+    "evaluator": ("evaluator.resources.limits.memory", "3Gi"),
+    "communication": ("communication", "nccl"),
+    "checkpoint": ("checkpoint.everySteps", 501),
+    "output": ("output.format", "keras"),
+    "stopWhen": ("stopWhen.reaches", 0.98),
     "volumes": ("volumes.0.readOnly", False),
     "volumes.csi": ("volumes.7.csi.volumeAttributes.a", "c"),
     "volumes.ephemeral": ("volumes.8.ephemeral.volumeClaimTemplate.spec.accessModes.0", "ReadWriteMany"),
@@ -36,7 +41,7 @@ PATHS: dict[str, tuple[Any, Any]] = {
     "program.env": ("program.env.1.valueFrom.secretKeyRef.key", "other"),
     "program.envFrom": ("program.envFrom.0.configMapRef.name", "other"),
 }
-TRAINING = {"training": {"model": {"layers": [{"units": 10}]}}}
+TRAINING = DECLARATIVE["builtin"]
 
 
 def changed(spec: Any, path: str, value: Any) -> Any:
@@ -75,20 +80,24 @@ def test_values_do_not_change(api: Api, everything: str, name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(EVERYTHING.keys() - {"reporting", "workers", "program"}))
 def test_fields_are_not_removed(api: Api, everything: str, name: str) -> None:
-    spec = {key: value for key, value in EVERYTHING.items() if key != name}
-    assert refused_fields(api, everything, spec) == [f"spec.{name}"]
+    # what evaluates checkpoints goes with them
+    gone = {name, "evaluator"} if name == "checkpoint" else {name}
+    spec = {key: value for key, value in EVERYTHING.items() if key not in gone}
+    assert sorted(refused_fields(api, everything, spec)) == sorted(f"spec.{field}" for field in gone)
 
 
 @pytest.mark.parametrize("name", sorted(EVERYTHING.keys() - {"reporting", "program"}))
 def test_fields_are_not_added(api: Api, jobs: str, name: str) -> None:
     least = {"program": EVERYTHING["program"]}
+    if name == "evaluator":  # needs one
+        least["checkpoint"] = EVERYTHING["checkpoint"]
     api.create(jobs, job(least))
     assert refused_fields(api, f"{jobs}/job", {**least, name: EVERYTHING[name]}) == [f"spec.{name}"]
 
 
 def test_training_does_not_change(api: Api, jobs: str) -> None:
     api.create(jobs, job(TRAINING))
-    other = changed(TRAINING, "training.model.layers.0.units", 11)
+    other = changed(TRAINING, "training.model.layers.1.Dense.units", 11)
     assert refused_fields(api, f"{jobs}/job", other) == ["spec.training"]
     assert refused_fields(api, f"{jobs}/job", {"program": {}}) == ["spec.program", "spec.training"]
 

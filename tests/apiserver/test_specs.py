@@ -3,7 +3,7 @@
 import pytest
 
 from tests.apiserver.api import Api, Json, RefusedError
-from tests.unit.operator.api.specs import BAD, BAD_NAMES, GOOD, GOOD_NAMES, Bad, Good, Spec
+from tests.unit.operator.api.specs import BAD, BAD_NAMES, GOOD, GOOD_NAMES, Bad, Good, Spec, with_training
 from trainingjob_operator.api.validation import check_metadata, parse_spec
 
 
@@ -56,12 +56,12 @@ def test_a_job_needs_a_spec(api: Api, server_jobs: str, body: Json) -> None:
 
 def test_rules_say_the_same_in_both_languages(api: Api, server_jobs: str) -> None:
     """The words of a CEL rule are those of its Python twin."""
-    spec = {"program": {"env": [{"name": "TF_CONFIG"}], "source": {}}, "training": {}}
+    spec = {"program": {"env": [{"name": "TF_CONFIG"}], "source": {}}, **with_training()}
     with pytest.raises(RefusedError) as refusal:
         api.create(server_jobs, job(spec), dryRun="All")
     said = {(field, message.split(": ")[-1]) for field, message in refusal.value.causes}
     # Python judges an object as a whole once its fields are right.
-    judged = parse_spec(spec)[1] + parse_spec({"program": {}, "training": {}})[1]
+    judged = parse_spec(spec)[1] + parse_spec({"program": {}, **with_training()})[1]
     assert said == {(problem.field, problem.message) for problem in judged}
 
 

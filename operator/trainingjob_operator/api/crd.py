@@ -139,8 +139,13 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
+#: PyYAML writes these texts bare, but kubectl's YAML takes them for true and false.
+_BOOLEANS_OF_OTHERS = ("y", "Y", "n", "N")
+
+
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+    style = "|" if "\n" in text else "'" if text in _BOOLEANS_OF_OTHERS else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
 _Dumper.add_representer(str, _text)

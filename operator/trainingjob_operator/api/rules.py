@@ -32,6 +32,7 @@ class Rule:
     """A rule on a field (as an annotation of its type) or on an object (in `Model.rules`).
 
     `holds` is what `cel` says, in Python. Rules that compare with the stored object (`oldSelf`) have none.
+    Where `cel` is empty, the API server can't see what the rule reads (a field without a type): Python alone judges.
     """
 
     cel: str

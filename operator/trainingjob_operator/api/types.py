@@ -50,10 +50,8 @@ class Model(BaseModel):
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         json_schema = handler(schema)
-        if cls.rules:
-            handler.resolve_ref_schema(json_schema)["x-kubernetes-validations"] = [
-                rule.schema() for rule in cls.rules
-            ]
+        if rules := [rule.schema() for rule in cls.rules if rule.cel]:
+            handler.resolve_ref_schema(json_schema)["x-kubernetes-validations"] = rules
         return json_schema
 
 

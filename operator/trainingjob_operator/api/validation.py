@@ -13,6 +13,7 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from trainingjob_operator.api import data as api_data
 from trainingjob_operator.api import types as api_types
 from trainingjob_operator.api.v1alpha1 import OBJECT_RULES, NodePool, TrainingJobSpec
 
@@ -99,6 +100,8 @@ _PATTERNS = {
     api_types.EXTENDED_RESOURCE_PATTERN: "must be a resource with its domain, like nvidia.com/gpu",
     api_types.ABSOLUTE_PATH_PATTERN: "must be an absolute path without . and .. and :, like /data",
     api_types.MOUNT_PATH_PATTERN: "must be an absolute path below /, without . and .. and :, like /data",
+    api_data.DATA_PATH_PATTERN: "must be an absolute path like /data/train, or begin with gs:// or s3://",
+    api_data.FUNCTION_PATTERN: "must be a module and a function, like my_data:load",
     api_types.RELATIVE_PATH_PATTERN: "must be a relative path without . and .. and :, like train/images",
 }
 

@@ -6,12 +6,14 @@ from typing import Any
 
 Spec = dict[str, Any]
 
-#: Every field of the API, each at least once.
+#: Every field of a job with a program, each at least once; fields of `training` are in DECLARATIVE.
 EVERYTHING: Spec = {
     "image": "localhost/trainingjob/trainer:dev",
     "imagePullPolicy": "IfNotPresent",
     "imagePullSecrets": ["registry", "mirror.registry"],
     "workers": {"replicas": 3},
+    "evaluator": {"resources": {"limits": {"memory": "2Gi"}}, "nodePool": {"nodeSelector": {"pool": "cpu"}}},
+    "communication": "ring",
     "nodePool": {
         "name": "a100",
         "accelerator": {"resource": "nvidia.com/gpu", "count": 8},
@@ -29,6 +31,10 @@ EVERYTHING: Spec = {
         "priorityClassName": "batch",
         "schedulerName": "volcano",
         "runtimeClassName": "nvidia",
+        "env": [
+            {"name": "NCCL_SOCKET_IFNAME", "value": "eth0"},
+            {"name": "NCCL_DEBUG", "valueFrom": {"configMapKeyRef": {"name": "nccl", "key": "debug"}}},
+        ],
     },
     "resources": {
         "requests": {"cpu": "500m", "memory": "1Gi", "ephemeral-storage": 1000000},
@@ -77,9 +83,128 @@ EVERYTHING: Spec = {
         "envFrom": [{"configMapRef": {"name": "settings"}}],
         "workingDir": "/app",
         "source": {"inline": {"files": {"main.py": "print('hi')\n", "lib/model.py": ""}}},
+        "keras": {"patchFit": False},
+        "injectLauncher": True,
+    },
+    "checkpoint": {"path": "/data/checkpoints", "everySteps": 500, "keep": 2},
+    "output": {"path": "gs://bucket/model", "format": "savedModel"},
+    "stopWhen": {
+        "metric": "val_accuracy",
+        "reaches": 0.99,
+        "patience": 3,
+        "mode": "max",
+        "minDelta": 0.001,
+        "restoreBest": True,
     },
     "reporting": {"intervalSeconds": 10},
 }
+
+
+#: Each field of `spec.training` at least once, spread over four jobs because most of its objects are one of several.
+DECLARATIVE: dict[str, Spec] = {
+    "images": {
+        "training": {
+            "source": {"inline": {"files": {"my_model.py": "def build():\n    ...\n"}}},
+            "dataset": {"images": {"path": "/data/train", "size": [32, 48], "channels": 1}},
+            "validation": {"dataset": {"images": {"path": "/data/test", "size": [32, 48]}}, "everySteps": 100},
+            "pipeline": {
+                "shuffle": False,
+                "cache": "memory",
+                "prefetch": 0,
+                "normalize": {"scale": 0.5, "mean": [0.1, 0], "std": [2, 1.5]},
+                "oneHot": 10,
+                "augment": [
+                    {"flip": "both"}, {"crop": {"padding": 4}}, {"rotate": {"degrees": 15}},
+                    {"brightness": {"delta": 0.2}},
+                ],
+            },
+            "model": {"builder": {"function": "my_model:build", "arguments": {"units": [1, {"deep": None}]}}},
+            "optimizer": {"SGD": {"learning_rate": {"CosineDecay": {"decay_steps": 9}}, "momentum": 0.9}},
+            "loss": {"CategoricalCrossentropy": {"from_logits": True}},
+            "metrics": ["accuracy", {"F1Score": {"average": "macro"}}],
+            "classWeights": {"0": 1, "12": 2.5},
+            "epochs": 3,
+            "globalBatchSize": 96,
+            "gradientClipping": {"globalNorm": 1},
+            "gradientAccumulation": 2,
+            "precision": "bfloat16",
+            "seed": 7,
+        },
+        "checkpoint": {"volume": {"persistentVolumeClaim": {"claimName": "c"}}, "everySeconds": 30},
+        "output": {"volume": {"subPath": "a/b", "emptyDir": {}}},
+        "stopWhen": {"metric": "val_loss", "patience": 3},
+        "evaluator": {},
+    },
+    "tfrecord": {
+        "training": {
+            "source": {"configMap": {"name": "code"}},
+            "dataset": {
+                "tfrecord": {
+                    "path": "s3://bucket/*.tfrecord",
+                    "compression": "gzip",
+                    "features": {
+                        "image": {"type": "bytes", "decode": "image", "channels": 3},
+                        "raw": {"type": "bytes", "shape": [28, 28], "decode": "raw", "dtype": "float32"},
+                    },
+                    "input": "image",
+                    "label": "label",
+                    "sampleWeight": "w",
+                    "examples": 100,
+                }
+            },
+            "validation": {"split": 0.2},
+            "model": {"preset": {"CNN": {"classes": 10}}},
+            "loss": "mse",
+            "gradientClipping": {"norm": 1},
+            "steps": 1000,
+        }
+    },
+    "csv": {
+        "training": {
+            "dataset": {
+                "csv": {
+                    "path": "/data/*.csv",
+                    "label": "price",
+                    "features": ["a", "b"],
+                    "sampleWeight": "w",
+                    "delimiter": ";",
+                    "header": False,
+                }
+            },
+            "validation": {"dataset": {"npz": {"path": "/data/a.npz", "input": "a", "label": "b", "sampleWeight": "c"}}},
+            "model": {"json": "{}"},
+            "loss": "mse",
+            "gradientClipping": {"value": 1},
+            "epochs": 1,
+        }
+    },
+    "builtin": {
+        "training": {
+            "dataset": {
+                "builtin": {"name": "linear-regression", "examples": 5, "slope": 2, "intercept": -1.5, "noise": 0}
+            },
+            "validation": {"dataset": {"builder": {"function": "a.b:c", "arguments": {}}}},
+            "model": {"layers": ["Flatten", {"Dense": {"units": 1}}]},
+            "loss": "mse",
+            "epochs": 1,
+        }
+    },
+    "mnist": {
+        "training": {
+            "dataset": {"builtin": {"name": "mnist"}},
+            "validation": {"dataset": {"builtin": {"name": "mnist", "part": "test"}}},
+            "model": {"preset": "MLP"},
+            "loss": "mse",
+            "epochs": 1,
+        }
+    },
+}  # fmt: skip
+
+
+def with_training(**fields: Any) -> Spec:
+    """Return a spec with the least declarative training and these fields of it; None removes one."""
+    training = {**DECLARATIVE["mnist"]["training"], **fields}
+    return {"training": {name: value for name, value in training.items() if value is not None}}
 
 
 @dataclass(frozen=True)
@@ -133,8 +258,8 @@ GOOD = (
     Good("everything", EVERYTHING),
     Good("least", {"program": {}}),
     Good("source-config-map", _changed(program={"source": {"configMap": {"name": "code"}}})),
-    Good("training", {"training": {"model": {"preset": "cnn"}, "epochs": 3}}),
-    Good("training-empty", {"training": {}}),
+    *(Good(f"training-{name}", spec) for name, spec in DECLARATIVE.items()),
+    Good("training-nulls", with_training(metrics=None) | {"checkpoint": {"path": "/c", "volume": None}}),
     Good("workers-empty", with_program(workers={})),
     Good("workers-most", with_program(workers={"replicas": 999})),
     Good("nulls-are-absent", with_program(image=None, workers=None, nodePool={"accelerator": None})),
@@ -163,7 +288,7 @@ GOOD = (
 
 BAD = (
     Bad("neither-program-nor-training", {}, "spec", "exactly one of program, training"),
-    Bad("both-program-and-training", {"program": {}, "training": {}}, "spec", "exactly one of program, training"),
+    Bad("both-program-and-training", {"program": {}, **with_training()}, "spec", "exactly one of program, training"),
     Bad("unknown-field", with_program(wokers={"replicas": 1}), "spec.wokers", "did you mean workers?"),
     Bad(
         "unknown-field-deep", with_pool(accelerator={"counts": 1}), "spec.nodePool.accelerator.counts", "mean count?"
@@ -374,6 +499,77 @@ BAD = (
         "file-long", with_files({"main.py": "x" * 65537}), "spec.program.source.inline.files.main.py", "at most 65536"
     ),
     Bad("training-text", {"training": "cnn"}, "spec.training", "must be an object"),
+    Bad("training-without-end", with_training(epochs=None), "spec.training", "exactly one of epochs, steps"),
+    Bad("training-two-ends", with_training(steps=1), "spec.training", "exactly one of epochs, steps"),
+    Bad("training-no-loss", with_training(loss=None), "spec.training.loss", "is required"),
+    Bad("dataset-none", with_training(dataset={}), "spec.training.dataset", "exactly one of builtin, npz"),
+    Bad(
+        "dataset-unknown",
+        with_training(dataset={"nzp": {"path": "/a"}}),
+        "spec.training.dataset.nzp",
+        "did you mean npz?",
+    ),
+    Bad(
+        "dataset-path",
+        with_training(dataset={"npz": {"path": "data.npz"}}),
+        "spec.training.dataset.npz.path",
+        "like /data/train",
+    ),
+    Bad(
+        "mnist-has-no-slope",
+        with_training(dataset={"builtin": {"name": "mnist", "slope": 2}}),
+        "spec.training.dataset.builtin",
+        "mnist has part",
+    ),
+    Bad(
+        "regression-has-no-part",
+        with_training(dataset={"builtin": {"name": "linear-regression", "part": "test"}}),
+        "spec.training.dataset.builtin",
+        "part is of mnist",
+    ),
+    Bad(
+        "builder-function",
+        with_training(model={"builder": {"function": "my_model.build"}}),
+        "spec.training.model.builder.function",
+        "like my_data:load",
+    ),
+    Bad(
+        "validation-both",
+        with_training(validation={"split": 0.1, "dataset": {"builtin": {"name": "mnist"}}}),
+        "spec.training.validation",
+        "exactly one of split, dataset",
+    ),
+    Bad("validation-all", with_training(validation={"split": 1}), "spec.training.validation.split", "less than 1"),
+    Bad(
+        "augment-two",
+        with_training(pipeline={"augment": [{"flip": "both", "crop": {"padding": 1}}]}),
+        "spec.training.pipeline.augment[0]",
+        "exactly one of flip, crop, rotate, brightness",
+    ),
+    Bad(
+        "class-weights",
+        with_training(classWeights={"cat": 1}),
+        "spec.training.classWeights",
+        "class numbers in quotes",
+    ),
+    Bad(
+        "clipping-two",
+        with_training(gradientClipping={"norm": 1, "value": 1}),
+        "spec.training.gradientClipping",
+        "exactly one of norm, globalNorm, value",
+    ),
+    Bad("batch", with_training(globalBatchSize=0), "spec.training.globalBatchSize", "at least 1"),
+    Bad("precision", with_training(precision="float8"), "spec.training.precision", "must be one of"),
+    Bad("checkpoint-nowhere", with_training() | {"checkpoint": {}}, "spec.checkpoint", "exactly one of path, volume"),
+    Bad(
+        "checkpoint-two-rhythms",
+        with_training() | {"checkpoint": {"path": "/c", "everySteps": 1, "everySeconds": 1}},
+        "spec.checkpoint",
+        "at most one of everySteps, everySeconds",
+    ),
+    Bad("stop-never", with_training() | {"stopWhen": {"metric": "loss"}}, "spec.stopWhen", "reaches, patience"),
+    Bad("evaluator-of-nothing", with_training() | {"evaluator": {}}, "spec.evaluator", "set spec.checkpoint too"),
+    Bad("communication", with_program(communication="gloo"), "spec.communication", "must be one of"),
     Bad("interval", with_program(reporting={"intervalSeconds": 0}), "spec.reporting.intervalSeconds", "at least 1"),
 )
 

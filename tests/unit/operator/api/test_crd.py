@@ -35,6 +35,13 @@ def test_the_yaml_is_the_object() -> None:
     assert crd.REGENERATE in crd.render_yaml()
 
 
+def test_no_text_is_a_boolean_for_kubectl() -> None:
+    """Its YAML takes a bare y or n for true or false; as a field's name that can't even be mended by who writes a job."""
+    fields = {path.rpartition(".")[2] for path, _ in nodes(crd.object_schema())}
+    assert not fields & {"y", "n", "yes", "no", "on", "off"}
+    assert "default: 'y'\n" in crd.render_yaml()
+
+
 def test_every_field_is_documented() -> None:
     for path, schema in nodes(crd.object_schema()):
         if path and not path.endswith(("[]", "*")) and not path.startswith("metadata"):
