@@ -29,7 +29,7 @@ tag() {
 }
 
 operator=${OPERATOR_IMAGE:-$PREFIX/operator:$(tag .dockerignore operator/Dockerfile operator/trainingjob_operator \
-  requirements/operator.lock trainer_image/trainingjob_launcher)}
+  requirements/operator.lock trainer_image/trainingjob trainer_image/trainingjob_hooks trainer_image/trainingjob_launcher)}
 trainer=${TRAINER_IMAGE:-$PREFIX/trainer:$(cd "$FROM" && tag .dockerignore trainer_image/Dockerfile trainer_image/trainingjob* \
   "requirements/trainer-$TARGET.lock")$([ "$TARGET" = cpu ] || echo "-$TARGET")}
 printf 'OPERATOR_IMAGE=%s\nTRAINER_IMAGE=%s\n' "$operator" "$trainer"

@@ -114,6 +114,7 @@ async def test_it_does_what_a_job_needs(operator: KubeClient, api: Api, namespac
     await operator.create(PODS, pod, namespace)
     assert (await operator.list(PODS, namespace)).items
     assert await operator.delete(PODS, "mnist-chief-0", namespace)
+    await operator.create(CONFIG_MAPS, {"metadata": {"name": "trainingjob-launcher-1"}, "immutable": True}, namespace)
     event = {
         "metadata": {"name": "mnist.1"}, "lastTimestamp": "2026-01-01T00:00:00Z", "type": "Normal", "reason": "Running",
         "source": {"component": names.MANAGER},
@@ -133,7 +134,8 @@ async def test_it_fills_its_secret_and_takes_its_lease(operator: KubeClient) -> 
     ("verb", "resource", "name"),
     [
         ("list", SECRETS, ""), ("get", SECRETS, "other"), ("create", SECRETS, "new"), ("delete", SECRETS, "own"),
-        ("get", CONFIG_MAPS, "other"), ("list", CONFIG_MAPS, ""), ("list", NODES, ""), ("list", NAMESPACES, ""),
+        ("get", CONFIG_MAPS, "other"), ("list", CONFIG_MAPS, ""), ("apply", CONFIG_MAPS, "other"),
+        ("delete", CONFIG_MAPS, "trainingjob-launcher-1"), ("list", NODES, ""), ("list", NAMESPACES, ""),
         ("create", LEASES, "new"), ("get", LEASES, "other"), ("delete", TRAININGJOBS, "mnist"),
         ("apply", TRAININGJOBS, "mnist"), ("create", TRAININGJOBS, "new"), ("apply", PODS, "mnist-chief-0"),
         ("delete", SERVICES, "mnist-chief"), ("list", EVENTS, ""),

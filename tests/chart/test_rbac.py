@@ -21,6 +21,7 @@ JOBS = {
     rule("trainingjob.dev", "trainingjobs/status", "patch"),
     rule("", "pods", "get list watch create delete"),
     rule("", "services", "get create patch"),
+    rule("", "configmaps", "create"),
     rule("", "events", "create"),
 }
 #: What it may do in its own namespace.

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from typing import Any, List, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from trainingjob_launcher import gang
 from trainingjob_launcher.contract import Failure, Report
 from trainingjob_launcher.log import say
-from trainingjob_launcher.messages import FAILED, SUCCEEDED, TERMINATED, End, MessageError, TrainerExit, count, text
+from trainingjob_launcher.messages import (
+    FAILED,
+    SUCCEEDED,
+    TERMINATED,
+    End,
+    MessageError,
+    TrainerExit,
+    count,
+    metrics,
+    text,
+)
+from trainingjob_launcher.progress import EVALUATION_PREFIX, with_metrics
 from trainingjob_launcher.rendezvous import Frame, Listener, listening_socket
 from trainingjob_launcher.reporter import Intake, Reporter
 from trainingjob_launcher.shell import Shell, Start, describe
@@ -24,8 +35,10 @@ class Chief(Shell):
     def __init__(self, start: Start) -> None:
         super().__init__(start)
         assignment = self.assignment
-        self._settings = gang.Settings(gang.expected_members(assignment.workers), self.timings)
+        evaluator = assignment.document.get("evaluator") is True
+        self._settings = gang.Settings(gang.expected_members(assignment.workers), self.timings, evaluator)
         self._state: gang.State = gang.Waiting(self._settings, {})
+        self._evaluation: Dict[str, float] = {}
         self._sequence = itertools.count(1)
         self._reporter: Optional[Reporter] = None
         self._finish: asyncio.Future[gang.Finish] = asyncio.get_running_loop().create_future()
@@ -43,13 +56,14 @@ class Chief(Shell):
     async def run(self) -> int:
         """Form the gang, train, and see it through to its end."""
         self.watch_signals()
-        if self.assignment.workers:
+        if self.assignment.workers or self._settings.evaluator:
             try:
-                sock = listening_socket(self.assignment.chief_port)
+                await self._listener.start(listening_socket(self.assignment.chief_port))
             except OSError as error:
                 said = f"port {self.assignment.chief_port} for the gang's meeting can't be opened: {error}"
-                return self._leave(gang.Finish(FAILED, Failure(gang.CHIEF, "RendezvousFailed", said)))
-            await self._listener.start(sock)
+                if self.assignment.workers:
+                    return self._leave(gang.Finish(FAILED, Failure(gang.CHIEF, "RendezvousFailed", said)))
+                say(f"{said}; training goes on without the evaluator")
         self.feed(None)  # the beginning
         self._say_missing()
         finish = await self._finish
@@ -86,6 +100,10 @@ class Chief(Shell):
     def _do(self, action: gang.Action) -> None:
         if isinstance(action, gang.Announce):
             self._announce(action)
+        elif isinstance(action, gang.Admit):
+            self._listener.send(action.connection, self._start_frame(action.generation, action.addresses))
+        elif isinstance(action, gang.Dismiss):
+            self._listener.send(action.connection, {"t": "end", **End(FAILED, action.failure).to_json()})
         elif isinstance(action, gang.StopAll):
             self._tell({"t": "end", **End(action.outcome, action.failure).to_json()})
             self.stop_trainer(action.graceful)
@@ -98,16 +116,17 @@ class Chief(Shell):
     def _announce(self, action: gang.Announce) -> None:
         members = len(action.addresses)
         say(f"generation {action.generation} starts with {members} member{'s' if members > 1 else ''}")
-        self._tell(
-            {
-                "t": "start",
-                "chief_incarnation": self.assignment.incarnation,
-                "generation": action.generation,
-                "addresses": [list(pair) for pair in action.addresses],
-            }
-        )
+        self._tell(self._start_frame(action.generation, action.addresses))
         self.start_trainer(action.generation, action.addresses)
         self.progressed()
+
+    def _start_frame(self, generation: int, addresses: Sequence[Tuple[str, str]]) -> Frame:
+        return {
+            "t": "start",
+            "chief_incarnation": self.assignment.incarnation,
+            "generation": generation,
+            "addresses": [list(pair) for pair in addresses],
+        }
 
     def _tell(self, frame: Frame) -> None:
         for peer in gang.peers_of(self._state).values():
@@ -119,10 +138,15 @@ class Chief(Shell):
             end = frame.get("end")
             if not isinstance(end, dict):
                 raise MessageError("end must be an object")
-            self.feed(gang.TrainerExited(member, count(frame, "generation"), TrainerExit.from_json(end)))
+            self.feed(gang.TrainerExited(member, count(frame, "generation"), TrainerExit.from_json(end), connection))
         elif kind == "terminating":
             why = text(frame, "why", "its pod was asked to terminate (SIGTERM)")
             self.feed(gang.MemberLost(member, connection, why, "Terminated"))
+        elif kind == "metrics" and member == gang.EVALUATOR:
+            peer = gang.peers_of(self._state).get(gang.EVALUATOR)
+            if peer is not None and peer.connection == connection:
+                self._evaluation.update(metrics(frame, EVALUATION_PREFIX))
+                self.progressed()
         else:
             raise MessageError("it sent a frame of an unknown kind")
 
@@ -141,7 +165,7 @@ class Chief(Shell):
             sequence=next(self._sequence),
             state=state,
             final=final,
-            training=self.progress.training(),
+            training=with_metrics(self.progress.training(), self._evaluation),
             failure=failure,
         )
 
@@ -181,7 +205,7 @@ class Chief(Shell):
         missing = gang.missing(self._state)
         if missing:
             say(
-                f"waiting for {shortened(missing)} ({len(gang.peers_of(self._state))} of "
+                f"waiting for {shortened(missing)} ({gang.here(self._state)} of "
                 f"{len(self._settings.members)} members are here)"
             )
             asyncio.get_running_loop().call_later(self.timings.patience, self._still_missing)

@@ -30,21 +30,28 @@ DOWNWARD_FIELDS: Dict[str, str] = {
 SECRET_VARIABLES = ("TRAININGJOB_KEY",)
 #: Set by the launcher for the trainer: the Unix datagram socket that takes progress.
 SOCKET_VARIABLE = "TRAININGJOB_SOCKET"
+#: Set by the launcher for the trainer: who it is, `chief-0`, `worker-3` or `evaluator-0`.
+MEMBER_VARIABLE = "TRAININGJOB_MEMBER"
+#: The JSON document that says what to train: for the launcher a text that it hands on, but for a few keys.
+SPEC_VARIABLE = "TRAININGJOB_SPEC"
 
 RENDEZVOUS_PORT = 7070
 TRAINER_PORT = 2222
 
-ROLES = ("chief", "worker")
+#: The evaluator is no member of the gang: it never is in the TensorFlow cluster.
+ROLES = ("chief", "worker", "evaluator")
 STATES = ("Forming", "Running", "Succeeded", "Failed")
 
 MAX_REPORT_BYTES = 64 * 1024
 MAX_TERMINATION_BYTES = 4096
+#: Linux takes 128 KiB for one environment variable.
+MAX_SPEC_BYTES = 96 * 1024
 MAX_METRICS = 64
 MAX_LOG_LINES = 50
 MAX_TEXT = 1024
 METRIC_NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_./-]{0,62}$")
 _NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
-_MEMBER = re.compile(r"^(chief|worker)-(0|[1-9][0-9]{0,3})$")
+_MEMBER = re.compile(r"^(chief|worker|evaluator)-(0|[1-9][0-9]{0,3})$")
 
 
 class ContractError(ValueError):
@@ -69,7 +76,8 @@ class Assignment:
 
     `key` is the job's rendezvous key in hex, the same for all its members. `report_*` are empty for workers:
     only the chief's launcher reports. `files` are the program's inline files, written to `work_dir` before the
-    trainer starts; `source_dir` is a mounted folder whose files are copied there instead.
+    trainer starts; `source_dir` is a mounted folder whose files are copied there instead. `spec` is the JSON document
+    of what to train, "" for none.
     """
 
     job: str
@@ -86,6 +94,7 @@ class Assignment:
     work_dir: str = ""
     source_dir: str = ""
     files: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    spec: str = ""
     report_url: str = ""
     report_ca: str = ""
     report_token_file: str = ""
@@ -99,6 +108,11 @@ class Assignment:
     def member(self) -> str:
         """Name of this member in its gang."""
         return member_name(self.role, self.index)
+
+    @property
+    def document(self) -> Dict[str, Any]:
+        """What to train, read; empty for none."""
+        return read_document(self.spec)
 
     def to_env(self) -> Dict[str, str]:
         """Return the environment, without the four fields that the kubelet fills in (`DOWNWARD_FIELDS`)."""
@@ -119,6 +133,7 @@ class Assignment:
             "TRAININGJOB_WORK_DIR": self.work_dir,
             "TRAININGJOB_SOURCE_DIR": self.source_dir,
             "TRAININGJOB_FILES": json.dumps(dict(self.files), ensure_ascii=False) if self.files else "",
+            SPEC_VARIABLE: self.spec,
             "TRAININGJOB_REPORT_URL": self.report_url,
             "TRAININGJOB_REPORT_CA": self.report_ca,
             "TRAININGJOB_REPORT_TOKEN_FILE": self.report_token_file,
@@ -148,6 +163,8 @@ class Assignment:
         if role not in ROLES:
             raise ContractError("TRAININGJOB_ROLE", f"is {role!r}, must be one of {', '.join(ROLES)}")
         files = _json_env(env, "TRAININGJOB_FILES")
+        spec = env.get(SPEC_VARIABLE, "")
+        read_document(spec)
         return cls(
             job=_env(env, "TRAININGJOB_NAME"),
             namespace=_env(env, "TRAININGJOB_NAMESPACE"),
@@ -163,6 +180,7 @@ class Assignment:
             work_dir=env.get("TRAININGJOB_WORK_DIR", ""),
             source_dir=env.get("TRAININGJOB_SOURCE_DIR", ""),
             files=files,
+            spec=spec,
             report_url=env.get("TRAININGJOB_REPORT_URL", ""),
             report_ca=env.get("TRAININGJOB_REPORT_CA", ""),
             report_token_file=env.get("TRAININGJOB_REPORT_TOKEN_FILE", ""),
@@ -172,6 +190,33 @@ class Assignment:
             pod_ip=env.get("TRAININGJOB_POD_IP", ""),
             node_name=env.get("TRAININGJOB_NODE_NAME", ""),
         )
+
+
+def read_document(text: str) -> Dict[str, Any]:
+    """Read the document of what to train (`SPEC_VARIABLE`); an empty text is an empty document.
+
+    Raises:
+        ContractError: too long, not a JSON object, or of another version.
+    """
+    if not text:
+        return {}
+    size = len(text.encode("utf-8", "replace"))
+    if size > MAX_SPEC_BYTES:
+        raise ContractError(SPEC_VARIABLE, f"has {size} bytes, the limit is {MAX_SPEC_BYTES}")
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        document = None
+    if not isinstance(document, dict):
+        raise ContractError(SPEC_VARIABLE, "must be a JSON object")
+    version = document.get("version")
+    if version != VERSION or isinstance(version, bool):
+        raise ContractError(
+            SPEC_VARIABLE,
+            f"has version {_short(version)}, this launcher reads {VERSION}: use a trainer image of the operator's "
+            "release",
+        )
+    return document
 
 
 def _env(env: Mapping[str, str], name: str) -> str:
@@ -356,7 +401,7 @@ class Report:
             raise ContractError("version", f"is {_short(document.get('version'))}, this operator reads {VERSION}")
         member = _text(document, "member", "member")
         if not _MEMBER.fullmatch(member):
-            raise ContractError("member", f"is {_short(member)}, must be like chief-0 or worker-3")
+            raise ContractError("member", f"is {_short(member)}, must be like chief-0, worker-3 or evaluator-0")
         state = _text(document, "state", "state")
         if state not in STATES:
             raise ContractError("state", f"is {_short(state)}, must be one of {', '.join(STATES)}")
@@ -437,7 +482,7 @@ def _failure(value: Any) -> Optional[Failure]:
         raise ContractError("failure.reason", f"is {_short(reason)}, must be one CamelCase word")
     member = _text(value, "member", "failure.member")
     if not _MEMBER.fullmatch(member):
-        raise ContractError("failure.member", f"is {_short(member)}, must be like chief-0 or worker-3")
+        raise ContractError("failure.member", f"is {_short(member)}, must be like chief-0, worker-3 or evaluator-0")
     return Failure(
         member=member,
         reason=reason,

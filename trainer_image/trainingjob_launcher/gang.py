@@ -20,6 +20,11 @@ seconds for a better one: an exit with a cause of its own, or a member whose con
 ends the generation at once, because the trainers that are left are stuck in their collectives anyway. When none
 comes and all but one member have ended with echoes, the one whose trainer still runs is the cause: it is frozen.
 
+The evaluator (`evaluator-0`) is a guest: it is told of the generation and of the end, and that is all. Nothing waits
+for it to come, nothing ends because it goes. Its failed trainer ends it alone (`Dismiss`); the operator brings the
+next one. Only when the generation has ended well, and an evaluator that is here still evaluates the last checkpoint,
+the end waits for it, at most `evaluate` seconds from the chief's 0 on: the last numbers are then the final ones.
+
 Fencing. Messages of another generation, and of connections that were replaced, are ignored. Of two pods of one
 member the newer incarnation wins; the older is refused.
 
@@ -35,156 +40,70 @@ from typing import Dict, FrozenSet, Mapping, Optional, Tuple, Union
 
 from trainingjob_launcher.blame import failure_of, is_collateral
 from trainingjob_launcher.contract import Failure, member_name
-from trainingjob_launcher.messages import FAILED, SUCCEEDED, TERMINATED, Hello, TrainerExit
-from trainingjob_launcher.settings import Timings
+from trainingjob_launcher.gang_types import (
+    CHIEF,
+    EVALUATOR,
+    OWN_CONNECTION,
+    Action,
+    Admit,
+    Announce,
+    Dismiss,
+    Done,
+    Ending,
+    Event,
+    Failed,
+    Finish,
+    MemberJoined,
+    MemberLost,
+    Refuse,
+    Running,
+    Settings,
+    State,
+    Step,
+    StopAll,
+    Terminate,
+    Tick,
+    TrainerExited,
+    Waiting,
+)
+from trainingjob_launcher.messages import FAILED, SUCCEEDED, TERMINATED, Hello
 
-CHIEF = member_name("chief", 0)
-#: The chief's launcher is a member of its own gang, over no connection.
-OWN_CONNECTION = 0
-
-# --- Events ---------------------------------------------------------------------------------------------------
-
-
-@dataclasses.dataclass(frozen=True)
-class MemberJoined:
-    """A launcher has proved that it holds the key, and says who it is. `connection` is a number never used twice."""
-
-    hello: Hello
-    connection: int
-
-
-@dataclasses.dataclass(frozen=True)
-class MemberLost:
-    """A connection has ended, or its member says that it is being terminated."""
-
-    member: str
-    connection: int
-    why: str
-    reason: str = "MemberLost"
-
-
-@dataclasses.dataclass(frozen=True)
-class TrainerExited:
-    """A member's trainer of generation `generation` has ended."""
-
-    member: str
-    generation: int
-    end: TrainerExit
-
-
-@dataclasses.dataclass(frozen=True)
-class Tick:
-    """Time has passed."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Terminate:
-    """The chief's own pod is asked to go (SIGTERM). A later issue saves a checkpoint on all members here."""
-
-
-Event = Union[MemberJoined, MemberLost, TrainerExited, Tick, Terminate]
-
-# --- Actions --------------------------------------------------------------------------------------------------
-
-
-@dataclasses.dataclass(frozen=True)
-class Announce:
-    """Start generation `generation`, on every member: `addresses` are (member, HOST:PORT), the chief first."""
-
-    generation: int
-    addresses: Tuple[Tuple[str, str], ...]
-
-
-@dataclasses.dataclass(frozen=True)
-class StopAll:
-    """Tell all members how it ended and stop every trainer, at once unless `graceful`."""
-
-    outcome: str
-    failure: Optional[Failure]
-    graceful: bool = False
-
-
-@dataclasses.dataclass(frozen=True)
-class Refuse:
-    """Tell a connection why it is not wanted, and close it."""
-
-    connection: int
-    why: str
-
-
-@dataclasses.dataclass(frozen=True)
-class Finish:
-    """Report, write the termination message, leave."""
-
-    outcome: str
-    failure: Optional[Failure]
-
-
-Action = Union[Announce, StopAll, Refuse, Finish]
-
-# --- States ---------------------------------------------------------------------------------------------------
-
-
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    """`members` are the expected ones, the chief first."""
-
-    members: Tuple[str, ...]
-    timings: Timings = dataclasses.field(default_factory=Timings)
-
-
-@dataclasses.dataclass(frozen=True)
-class Waiting:
-    """Members are missing. `generation` is the last one that ran."""
-
-    settings: Settings
-    peers: Mapping[str, MemberJoined]
-    generation: int = 0
-
-
-@dataclasses.dataclass(frozen=True)
-class Running:
-    """Trainers run. `exits` holds None for a member that went away when it did not matter any more."""
-
-    settings: Settings
-    generation: int
-    peers: Mapping[str, MemberJoined]
-    exits: Mapping[str, Optional[TrainerExit]] = dataclasses.field(default_factory=dict)
-    suspect: Optional[Failure] = None
-    judge_by: Optional[float] = None
-    finish_by: Optional[float] = None
-
-
-@dataclasses.dataclass(frozen=True)
-class Ending:
-    """The end was announced; members leave. `awaiting` are those still to go."""
-
-    generation: int
-    outcome: str
-    failure: Optional[Failure]
-    peers: Mapping[str, MemberJoined]
-    awaiting: FrozenSet[str]
-    deadline: float
-
-
-@dataclasses.dataclass(frozen=True)
-class Done:
-    """The job succeeded."""
-
-    generation: int
-
-
-@dataclasses.dataclass(frozen=True)
-class Failed:
-    """The job failed or its chief was terminated; `failure` is the first cause."""
-
-    generation: int
-    outcome: str
-    failure: Failure
-
-
-State = Union[Waiting, Running, Ending, Done, Failed]
-Step = Tuple[State, Tuple[Action, ...]]
+#: The machine and its words: whoever runs a gang needs no other module.
+__all__ = [
+    "CHIEF",
+    "EVALUATOR",
+    "OWN_CONNECTION",
+    "Action",
+    "Admit",
+    "Announce",
+    "Dismiss",
+    "Done",
+    "Ending",
+    "Event",
+    "Failed",
+    "Finish",
+    "MemberJoined",
+    "MemberLost",
+    "Refuse",
+    "Running",
+    "Settings",
+    "State",
+    "Step",
+    "StopAll",
+    "Terminate",
+    "Tick",
+    "TrainerExited",
+    "Waiting",
+    "after_failure",
+    "begin",
+    "deadline",
+    "expected_members",
+    "generation_of",
+    "here",
+    "missing",
+    "peers_of",
+    "step",
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -195,9 +114,6 @@ class EndJob:
 def after_failure(failure: Failure) -> EndJob:  # noqa: ARG001
     """Decide what follows a failed generation. The failure policy of a later issue replaces this function."""
     return EndJob()
-
-
-# --- The machine ----------------------------------------------------------------------------------------------
 
 
 def expected_members(workers: int) -> Tuple[str, ...]:
@@ -220,7 +136,8 @@ def missing(state: State) -> Tuple[str, ...]:
 def deadline(state: State) -> Optional[float]:
     """Return when the machine wants a `Tick`, None when it waits for events only."""
     if isinstance(state, Running):
-        times = [time for time in (state.judge_by, state.finish_by) if time is not None]
+        ends = state.evaluate_by if state.settled else state.finish_by
+        times = [time for time in (state.judge_by, ends) if time is not None]
         return min(times) if times else None
     return state.deadline if isinstance(state, Ending) else None
 
@@ -243,7 +160,7 @@ def _form(state: Waiting) -> Step:
         return state, ()
     generation = state.generation + 1
     addresses = tuple((name, state.peers[name].hello.address) for name in state.settings.members)
-    return Running(state.settings, generation, state.peers), (Announce(generation, addresses),)
+    return Running(state.settings, generation, state.peers, addresses), (Announce(generation, addresses),)
 
 
 def _waiting(state: Waiting, event: Event, now: float) -> Step:
@@ -260,6 +177,8 @@ def _waiting(state: Waiting, event: Event, now: float) -> Step:
 
 
 def _running(state: Running, event: Event, now: float) -> Step:
+    if _is_guest(event):
+        return _guest(state, event, now)
     if isinstance(event, TrainerExited):
         known = event.member in state.settings.members and event.member not in state.exits
         if event.generation != state.generation or not known:
@@ -275,8 +194,9 @@ def _running(state: Running, event: Event, now: float) -> Step:
         if _chief_succeeded(state):
             return _succeed(state, now)
         return _terminate(state.generation, state.peers, frozenset(state.exits), state.settings, now)
-    if state.finish_by is not None and now >= state.finish_by:
-        return _succeed(state, now)
+    ends = state.evaluate_by if state.settled else state.finish_by
+    if ends is not None and now >= ends:
+        return _settle(state, now)
     if state.suspect is not None and state.judge_by is not None and now >= state.judge_by:
         return _fail(state, _unresponsive(state, state.suspect), now)
     return state, ()
@@ -287,7 +207,13 @@ def _exited(state: Running, event: TrainerExited, now: float) -> Step:
     timings = state.settings.timings
     if event.end.code == 0:
         if event.member == CHIEF:
-            state = dataclasses.replace(state, finish_by=now + timings.finish, suspect=None, judge_by=None)
+            state = dataclasses.replace(
+                state,
+                finish_by=now + timings.finish,
+                evaluate_by=now + timings.evaluate,
+                suspect=None,
+                judge_by=None,
+            )
     else:
         failure = failure_of(event.member, state.generation, event.end)
         echo = len(state.settings.members) > 1 and is_collateral(event.end)
@@ -329,9 +255,51 @@ def _all_ended(state: Running, now: float) -> Step:
     if set(state.exits) != set(state.settings.members):
         return state, ()
     if _chief_succeeded(state):
-        return _succeed(state, now)
+        return _settle(state, now)
     # All have ended, and nobody has a cause of its own.
     return (state, ()) if state.suspect is None else _fail(state, state.suspect, now)
+
+
+def _settle(state: Running, now: float) -> Step:
+    """End a generation that has ended well, once the evaluator has nothing more to say."""
+    evaluates = EVALUATOR in state.peers and not state.evaluated
+    if evaluates and state.evaluate_by is not None and now < state.evaluate_by:
+        return dataclasses.replace(state, settled=True), ()
+    return _succeed(state, now)
+
+
+def _is_guest(event: Event) -> bool:
+    if isinstance(event, MemberJoined):
+        return event.hello.member == EVALUATOR
+    return isinstance(event, (MemberLost, TrainerExited)) and event.member == EVALUATOR
+
+
+def _guest(state: Running, event: Event, now: float) -> Step:
+    """Return what the evaluator's coming, going and ending make of a generation: at most its end."""
+    before = state.peers.get(EVALUATOR)
+    if isinstance(event, MemberJoined):
+        if event == before:
+            return state, ()
+        why = _unwanted(state, event)
+        if why:
+            return state, (Refuse(event.connection, why),)
+        state = dataclasses.replace(state, peers={**state.peers, EVALUATOR: event}, evaluated=False)
+        return state, (Admit(event.connection, state.generation, state.addresses),)
+    if before is None or not isinstance(event, (MemberLost, TrainerExited)) or event.connection != before.connection:
+        return state, ()
+    actions: Tuple[Action, ...] = ()
+    if isinstance(event, MemberLost):
+        state = dataclasses.replace(state, peers=_without(state.peers, EVALUATOR))
+    elif event.generation != state.generation or state.evaluated:
+        return state, ()
+    else:
+        state = dataclasses.replace(state, evaluated=True)
+        if event.end.code:
+            actions = (Dismiss(event.connection, failure_of(EVALUATOR, state.generation, event.end)),)
+    if not state.settled:
+        return state, actions
+    after, more = _settle(state, now)
+    return after, actions + more
 
 
 def _unresponsive(state: Running, suspect: Failure) -> Failure:
@@ -376,8 +344,8 @@ def _end(
     now: float,
 ) -> Step:
     graceful = outcome == TERMINATED
-    # Workers go by closing their connection, the chief itself by its trainer's end.
-    awaiting = frozenset(name for name in peers if name != CHIEF or name not in ended)
+    # Workers go by closing their connection, the chief itself by its trainer's end. Nobody waits for the evaluator.
+    awaiting = frozenset(name for name in peers if name != EVALUATOR and (name != CHIEF or name not in ended))
     wait = settings.timings.ending + (settings.timings.grace if graceful else 0.0)
     state = Ending(generation, outcome, failure, peers, awaiting, now + wait)
     after, actions = _gone(state)
@@ -402,8 +370,8 @@ def _gone(state: Ending) -> Step:
         return state, ()
     finish = (Finish(state.outcome, state.failure),)
     if state.failure is None:
-        return Done(state.generation), finish
-    return Failed(state.generation, state.outcome, state.failure), finish
+        return Done(state.generation, state.peers), finish
+    return Failed(state.generation, state.outcome, state.failure, state.peers), finish
 
 
 def _chief_succeeded(state: Running) -> bool:
@@ -423,7 +391,8 @@ def _without(peers: Mapping[str, MemberJoined], member: str) -> Mapping[str, Mem
 def _unwanted(state: Union[Waiting, Running], event: MemberJoined) -> str:
     """Say why a newcomer can't take its place, "" when it can."""
     hello = event.hello
-    if hello.member not in state.settings.members or hello.member == CHIEF:
+    expected = (*state.settings.members[1:], *((EVALUATOR,) if state.settings.evaluator else ()))
+    if hello.member not in expected:
         return f"{hello.member} is no member of this gang of {len(state.settings.members)}"
     peer = state.peers.get(hello.member)
     if peer is not None and hello.incarnation < peer.hello.incarnation:
@@ -436,6 +405,11 @@ def generation_of(state: State) -> int:
     return state.generation
 
 
+def here(state: State) -> int:
+    """Return how many members of the gang the state knows; the evaluator is none."""
+    return len([name for name in peers_of(state) if name != EVALUATOR])
+
+
 def peers_of(state: State) -> Dict[str, MemberJoined]:
     """Return the members that the state knows, by name."""
-    return dict(state.peers) if isinstance(state, (Waiting, Running, Ending)) else {}
+    return dict(state.peers)

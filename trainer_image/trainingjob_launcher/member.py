@@ -9,6 +9,9 @@ at once (its collectives are stuck anyway) and looks for the chief for a bounded
 issue) it finds the next one and joins the next generation. Before it has ever had a chief it waits without end:
 the chief's pod may be waiting for a node, and the operator keeps the deadlines.
 
+The evaluator's launcher runs this machine too, as a guest. Its chief goes on when a connection breaks, so what it
+finds again may be the generation that it has served already: it starts its trainer anew for it.
+
 Fencing: `fence` is the highest (chief's incarnation, generation) that this member has served. An announcement that
 is not above it comes from a chief that was replaced: the connection is dropped.
 """
@@ -146,7 +149,7 @@ class Common:
     """What every living state carries: who this is, the fence, and the trainer.
 
     `alive` is the generation whose trainer process has not been reaped yet; `last` how the last trainer ended by
-    itself, that is without being stopped by this launcher.
+    itself, that is without being stopped by this launcher. A `guest` is no member of the gang.
     """
 
     member: str
@@ -154,6 +157,7 @@ class Common:
     fence: Tuple[int, int] = (0, 0)
     alive: Optional[int] = None
     last: Optional[TrainerExit] = None
+    guest: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -201,9 +205,9 @@ State = Union[Connecting, Waiting, Running, Ending, Done]
 Step = Tuple[State, Tuple[Action, ...]]
 
 
-def begin(member: str, timings: Timings) -> Step:
+def begin(member: str, timings: Timings, guest: bool = False) -> Step:
     """Return the first state."""
-    return Connecting(Common(member, timings)), (Connect(),)
+    return Connecting(Common(member, timings, guest=guest)), (Connect(),)
 
 
 def deadline(state: State) -> Optional[float]:
@@ -257,7 +261,8 @@ def _connecting(state: Connecting, event: Event, now: float) -> Step:
 def _announced(state: Union[Waiting, Running], event: Announced) -> Step:
     common = state.common
     number = (event.chief_incarnation, event.generation)
-    if number == common.fence:
+    again = common.guest and isinstance(state, Waiting)
+    if number == common.fence and not again:
         return state, ()  # said twice
     if number < common.fence or isinstance(state, Running):
         return state, (Disconnect(f"generation {event.generation} was announced, {common.fence[1]} was served"),)

@@ -6,7 +6,14 @@ import dataclasses
 import json
 from typing import Any, Dict, Mapping, Optional, Tuple
 
-from trainingjob_launcher.contract import MAX_LOG_LINES, Failure
+from trainingjob_launcher.contract import (
+    MAX_LOG_LINES,
+    MAX_METRICS,
+    METRIC_NAME,
+    ContractError,
+    Failure,
+    decode_number,
+)
 
 SUCCEEDED = "Succeeded"
 FAILED = "Failed"
@@ -147,6 +154,21 @@ def text(value: Mapping[str, Any], name: str, default: Optional[str] = None) -> 
     if not isinstance(found, str):
         raise MessageError(f"{name} must be a text")
     return found
+
+
+def metrics(value: Mapping[str, Any], prefix: str) -> Dict[str, float]:
+    """Return the metrics of a message whose names begin with `prefix`; raises MessageError."""
+    found = value.get("metrics")
+    if not isinstance(found, dict) or len(found) > MAX_METRICS:
+        raise MessageError(f"metrics must be an object of at most {MAX_METRICS} names and numbers")
+    try:
+        return {
+            name: decode_number(number, name)
+            for name, number in found.items()
+            if name.startswith(prefix) and METRIC_NAME.fullmatch(name)
+        }
+    except ContractError as error:
+        raise MessageError(f"metric {error}") from error
 
 
 def count(value: Mapping[str, Any], name: str, limit: int = 2**31) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import json
 import math
 import os
@@ -21,6 +22,8 @@ from typing import Any, Callable, Dict, Mapping, Optional
 from trainingjob_launcher.contract import MAX_METRICS, METRIC_NAME, Training
 
 MAX_DATAGRAM = 64 * 1024
+#: What an evaluator has to say: of its other numbers the chief's trainer knows better.
+EVALUATION_PREFIX = "val_"
 #: Rates are averaged over about so many seconds.
 SMOOTHING_SECONDS = 10.0
 _MAX_COUNT = 2**53 - 1
@@ -129,6 +132,18 @@ class Progress:
         rate = (position - before) / elapsed
         weight = 1.0 - math.exp(-elapsed / SMOOTHING_SECONDS)
         self._rate = rate if self._rate is None else self._rate + weight * (rate - self._rate)
+
+
+def with_metrics(training: Training, more: Mapping[str, float]) -> Training:
+    """Return the same progress with more metrics, which win over those of the same name.
+
+    Of too many metrics the trainer's own go first: who wants an evaluator wants its numbers.
+    """
+    if not more:
+        return training
+    own = [name for name in training.metrics if name not in more][: max(0, MAX_METRICS - len(more))]
+    metrics = {**{name: training.metrics[name] for name in own}, **more}
+    return dataclasses.replace(training, metrics=metrics)
 
 
 def _whole(value: Any) -> Optional[int]:

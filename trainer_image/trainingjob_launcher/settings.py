@@ -13,6 +13,7 @@ _VARIABLES: Dict[str, str] = {
     "TRAININGJOB_SILENCE_SECONDS": "silence",
     "TRAININGJOB_JUDGE_SECONDS": "judge",
     "TRAININGJOB_FINISH_SECONDS": "finish",
+    "TRAININGJOB_EVALUATE_SECONDS": "evaluate",
     "TRAININGJOB_GRACE_SECONDS": "grace",
     "TRAININGJOB_RECONNECT_SECONDS": "reconnect",
     "TRAININGJOB_PATIENCE_SECONDS": "patience",
@@ -34,6 +35,8 @@ class Timings:
     judge: float = 6.0
     #: How long workers may take to end after the chief's trainer has ended with 0.
     finish: float = 60.0
+    #: How long the end waits for the evaluator after the chief's trainer has ended with 0.
+    evaluate: float = 60.0
     #: How long members may take to stop at the end, trainers being killed at once.
     ending: float = 5.0
     #: From SIGTERM to SIGKILL of the trainer. The pod's own grace period (30 s) must be longer.

@@ -14,11 +14,18 @@ import socket
 import time
 from typing import Any, Deque, Dict, Mapping, Optional, Sequence, Tuple
 
-from trainingjob_launcher.contract import SECRET_VARIABLES, SOCKET_VARIABLE, Assignment, Failure
+from trainingjob_launcher.contract import (
+    MEMBER_VARIABLE,
+    SECRET_VARIABLES,
+    SOCKET_VARIABLE,
+    Assignment,
+    Failure,
+)
 from trainingjob_launcher.log import say
 from trainingjob_launcher.messages import Hello, TrainerExit
 from trainingjob_launcher.program import ProgramError, place
 from trainingjob_launcher.progress import Progress, ProgressSocket
+from trainingjob_launcher.python_path import is_hooked, packages_root, python_path
 from trainingjob_launcher.rendezvous import join_address
 from trainingjob_launcher.settings import Timings
 from trainingjob_launcher.tf_config import tf_config
@@ -124,7 +131,7 @@ class Shell:
         if self._socket is not None:
             self._socket.close()
         self._socket = ProgressSocket(self.progress, self.progressed)
-        env = trainer_environment(self.env, assignment.member, addresses, self._socket.address)
+        env = trainer_environment(self.env, assignment, addresses, self._socket.address)
         trainer.start(self._command, env, assignment.work_dir or None)
 
     def stop_trainer(self, graceful: bool) -> None:
@@ -158,15 +165,17 @@ class Shell:
 
 
 def trainer_environment(
-    env: Mapping[str, str], member: str, addresses: Sequence[Tuple[str, str]], progress: str
+    env: Mapping[str, str], assignment: Assignment, addresses: Sequence[Tuple[str, str]], progress: str
 ) -> Dict[str, str]:
-    """Return the trainer's environment: ours without secrets, with the cluster, the threads and the socket."""
+    """Return the trainer's environment: ours without secrets, with its place, the threads, the socket, the hooks."""
     out = {name: value for name, value in env.items() if name not in SECRET_VARIABLES}
     out.update(own_thread_variables(env))
     out[SOCKET_VARIABLE] = progress
+    out[MEMBER_VARIABLE] = assignment.member
+    out["PYTHONPATH"] = python_path(env.get("PYTHONPATH", ""), packages_root(), is_hooked(assignment.document))
     # Output through a pipe is held back by Python otherwise, and lost when the trainer is killed.
     out.setdefault("PYTHONUNBUFFERED", "1")
-    cluster = tf_config(member, addresses)
+    cluster = tf_config(assignment.member, addresses)
     out.pop("TF_CONFIG", None)
     if cluster is not None:
         out["TF_CONFIG"] = cluster

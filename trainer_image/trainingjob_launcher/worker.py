@@ -1,4 +1,7 @@
-"""The launcher of every member but the chief: runs `member`'s state machine around one connection."""
+"""The launcher of every member but the chief: runs `member`'s state machine around one connection.
+
+The evaluator's is the same, and tells the chief its trainer's metrics besides.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,11 @@ import asyncio
 from typing import Any, Optional, Tuple
 
 from trainingjob_launcher import member
-from trainingjob_launcher.contract import Report
+from trainingjob_launcher.contract import Report, encode_number
+from trainingjob_launcher.gang import EVALUATOR
 from trainingjob_launcher.log import say
-from trainingjob_launcher.messages import SUCCEEDED, TERMINATED, End, MessageError, TrainerExit, count, text
+from trainingjob_launcher.messages import FAILED, SUCCEEDED, TERMINATED, End, MessageError, TrainerExit, count, text
+from trainingjob_launcher.progress import EVALUATION_PREFIX
 from trainingjob_launcher.rendezvous import Caller, Frame
 from trainingjob_launcher.shell import Shell, Start, describe
 from trainingjob_launcher.termination import write_termination_message
@@ -20,7 +25,7 @@ class Worker(Shell):
     def __init__(self, start: Start) -> None:
         super().__init__(start)
         assignment = self.assignment
-        self._state, self._begin = member.begin(assignment.member, self.timings)
+        self._state, self._begin = member.begin(assignment.member, self.timings, assignment.role == "evaluator")
         self._finish: asyncio.Future[member.Finish] = asyncio.get_running_loop().create_future()
         self._caller = Caller(
             (assignment.chief_host, assignment.chief_port),
@@ -68,6 +73,18 @@ class Worker(Shell):
         """Return the machine's event for the own trainer's end."""
         return member.TrainerExited(generation, end)
 
+    def progressed(self) -> None:
+        """Tell the chief what the evaluator has found out. What other members say nobody wants to know."""
+        if self.assignment.role != "evaluator":
+            return
+        found = {
+            name: encode_number(value)
+            for name, value in self.progress.training().metrics.items()
+            if name.startswith(EVALUATION_PREFIX)
+        }
+        if found:
+            self._caller.send({"t": "metrics", "metrics": found})
+
     def react(self, event: Any, now: float) -> Optional[float]:
         """Give one event to the machine and do what it answers."""
         self._state, actions = member.step(self._state, event, now)
@@ -111,6 +128,8 @@ class Worker(Shell):
     def _last_words(self, finish: member.Finish) -> None:
         if finish.failure is None:
             say(f"{self.assignment.member} has done its part: the job has succeeded")
+        elif finish.failure.member == self.assignment.member == EVALUATOR and finish.outcome == FAILED:
+            say(f"the evaluation has failed, the job goes on: {describe(finish.failure)}")
         elif finish.outcome == TERMINATED:
             say(f"{self.assignment.member} was stopped: {describe(finish.failure)}")
         else:

@@ -68,6 +68,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
     - get # whose it is, when the name is taken
     - patch # its selector, when the chief has a new pod
 - apiGroups: [""]
+  resources: [configmaps]
+  verbs:
+    - create # the launcher for images that don't hold it, one per namespace; none is ever read, changed or deleted
+- apiGroups: [""]
   resources: [events]
   verbs:
     - create # an event for each change of a job's phase

@@ -3,6 +3,7 @@
 from trainingjob_launcher.contract import (
     DOWNWARD_FIELDS,
     MAX_REPORT_BYTES,
+    MAX_SPEC_BYTES,
     RENDEZVOUS_PORT,
     TRAINER_PORT,
     VERSION,
@@ -18,6 +19,7 @@ from trainingjob_launcher.contract import (
 __all__ = [
     "DOWNWARD_FIELDS",
     "MAX_REPORT_BYTES",
+    "MAX_SPEC_BYTES",
     "RENDEZVOUS_PORT",
     "TRAINER_PORT",
     "VERSION",

@@ -29,6 +29,8 @@ INTAKE_FIELD_MANAGER: Final = "trainingjob-operator-intake"
 
 ROLE_CHIEF: Final = "chief"
 ROLE_WORKER: Final = "worker"
+#: No member of the gang: beside it.
+ROLE_EVALUATOR: Final = "evaluator"
 
 #: The container of every member that the launcher runs in.
 CONTAINER: Final = "trainer"
@@ -85,6 +87,7 @@ class Reason(StrEnum):
     POD_REFUSED = "PodRefused"
     SERVICE_CONFLICT = "ServiceConflict"
     NAME_STILL_TAKEN = "NameStillTaken"
+    LAUNCHER_REFUSED = "LauncherRefused"
     # Running
     GANG_FORMED = "GangFormed"
     GANG_FORMING = "GangForming"
@@ -100,6 +103,7 @@ class Reason(StrEnum):
     MEMBER_FAILED = "MemberFailed"
     # Events
     PODS_CREATED = "PodsCreated"
+    EVALUATOR_FAILED = "EvaluatorFailed"
 
 
 def pod_name(job: str, role: str, index: int, incarnation: int) -> str:

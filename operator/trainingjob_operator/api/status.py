@@ -50,6 +50,8 @@ class MembersStatus(Model):
     """How many run or have finished well."""
     items: list[MemberStatus] | None = None
     """Each member, for gangs of up to 32."""
+    evaluator: MemberStatus | None = None
+    """The evaluator, which is no member: its newest pod. Written when it starts, and when it fails or is replaced."""
 
 
 class TrainingStatus(Model):

@@ -1,4 +1,4 @@
-"""What a job wants in the cluster: its members, their pods and the chief's Service."""
+"""What a job wants in the cluster: its members and their pods, the evaluator's, and the chief's Service."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,33 +10,37 @@ from trainingjob_operator.api.contract import (
     Assignment,
     member_name,
 )
-from trainingjob_operator.api.v1alpha1 import NodePool, Program, TrainingJobSpec
+from trainingjob_operator.api.program import EnvVar
+from trainingjob_operator.api.v1alpha1 import NodePool, Program, Resources, TrainingJobSpec
+from trainingjob_operator.core.document import encode_document
+from trainingjob_operator.core.launcher_source import BUILT_IN, is_injected
 from trainingjob_operator.core.merge import merge
 from trainingjob_operator.core.node_pool import resolve
 from trainingjob_operator.core.observe import JobFact
 from trainingjob_operator.core.platform import Platform
-from trainingjob_operator.core.volumes import SOURCE_DIR, TOKEN_DIR, WORK_DIR, mounts_and_volumes
+from trainingjob_operator.core.volumes import SOURCE_DIR, TOKEN_DIR, WORK_DIR, mounts_and_volumes, source_of
 
 #: The user id of the trainer image. Set on every pod, so that foreign images run under `restricted` too.
 USER_ID = 1000
 #: The launcher gives the trainer 25 s after SIGTERM, and takes up to 5 s for its own last words.
 GRACE_SECONDS = 40
-LAUNCHER = ("python3", "-m", "trainingjob_launcher", "--")
+#: The trainer of declarative training.
+TRAINER = ("python3", "-m", "trainingjob_trainer")
 #: A dollar sign doubled, so that the kubelet does not take $(NAME) in a program's text for a variable.
 _ESCAPED = str.maketrans({"$": "$$"})
 
 
 def members(spec: TrainingJobSpec) -> Iterator[tuple[str, int]]:
-    """Yield (role, index) of every member, the chief first."""
+    """Yield (role, index) of every member, the chief first. The evaluator is none."""
     yield names.ROLE_CHIEF, 0
     for index in range(spec.workers.replicas):
         yield names.ROLE_WORKER, index
 
 
 def build_pod(job: JobFact, role: str, index: int, incarnation: int, platform: Platform) -> dict[str, Any]:
-    """Return the pod of one member. The same arguments give the same pod."""
+    """Return the pod of one member, or of the evaluator. The same arguments give the same pod."""
     spec = _spec(job)
-    pool = resolve(spec.node_pool, platform.node_pools)
+    pool = resolve(_node_pool(spec, role), platform.node_pools)
     labels = {
         names.LABEL_JOB: job.name,
         names.LABEL_ROLE: role,
@@ -110,6 +114,21 @@ def owner_reference(job: JobFact) -> dict[str, Any]:
     }
 
 
+def needs_service(spec: TrainingJobSpec) -> bool:
+    """Whether others look for the chief."""
+    return spec.workers.replicas > 0 or spec.evaluator is not None
+
+
+def _hostname(job: JobFact, role: str, index: int) -> str:
+    # A host name has at most 63 characters: the evaluator, of which there is one, does without a number.
+    return f"{job.name}-{role}" if role == names.ROLE_EVALUATOR else names.pod_name(job.name, role, index, 1)
+
+
+def _node_pool(spec: TrainingJobSpec, role: str) -> NodePool | None:
+    own = spec.evaluator.node_pool if spec.evaluator and role == names.ROLE_EVALUATOR else None
+    return own if own is not None else spec.node_pool
+
+
 def _spec(job: JobFact) -> TrainingJobSpec:
     if job.spec is None:
         raise ValueError(f"{job.namespace}/{job.name} has no valid spec: nothing can be built from it")
@@ -120,9 +139,13 @@ def _pod_spec(
     job: JobFact, spec: TrainingJobSpec, pool: NodePool, role: str, index: int, incarnation: int, platform: Platform
 ) -> dict[str, Any]:
     mounts, volumes = mounts_and_volumes(job, spec, role, accelerated=pool.accelerator is not None)
+    if is_injected(spec):
+        volume, mount = platform.launcher.volume()
+        volumes.append(volume)
+        mounts.append(mount)
     out: dict[str, Any] = {
         "restartPolicy": "Never",
-        "hostname": names.pod_name(job.name, role, index, 1),
+        "hostname": _hostname(job, role, index),
         "enableServiceLinks": False,
         "automountServiceAccountToken": False,
         "terminationGracePeriodSeconds": GRACE_SECONDS,
@@ -137,7 +160,7 @@ def _pod_spec(
         "containers": [_container(job, spec, pool, role, index, incarnation, platform, mounts)],
         "volumes": volumes,
     }
-    if spec.workers.replicas:
+    if needs_service(spec):
         out["subdomain"] = names.service_name(job.name)
     if spec.image_pull_secrets:
         out["imagePullSecrets"] = [{"name": name} for name in spec.image_pull_secrets]
@@ -156,13 +179,14 @@ def _container(
 ) -> dict[str, Any]:
     program = spec.program or Program()
     default_image = platform.gpu_image if pool.accelerator is not None else platform.cpu_image
+    default_command = TRAINER if spec.training is not None else ("python3", "main.py")
     container: dict[str, Any] = {
         "name": names.CONTAINER,
         "image": spec.image or default_image,
-        "command": list(LAUNCHER),
-        "args": [*(program.command or ("python3", "main.py")), *(program.args or ())],
-        "env": _environment(job, spec, role, index, incarnation, platform),
-        "resources": _resources(spec, pool),
+        "command": platform.launcher.command() if is_injected(spec) else list(BUILT_IN),
+        "args": [*(program.command or default_command), *(program.args or ())],
+        "env": _environment(job, spec, pool, role, index, incarnation, platform),
+        "resources": _resources(_own_resources(spec, role), pool),
         "volumeMounts": mounts,
         # A launcher that can't even start leaves its last log lines where the status can show them.
         "terminationMessagePolicy": "FallbackToLogsOnError",
@@ -181,11 +205,12 @@ def _container(
 
 
 def _environment(
-    job: JobFact, spec: TrainingJobSpec, role: str, index: int, incarnation: int, platform: Platform
+    job: JobFact, spec: TrainingJobSpec, pool: NodePool, role: str, index: int, incarnation: int, platform: Platform
 ) -> list[dict[str, Any]]:
     program = spec.program or Program()
-    inline = program.source.inline if program.source else None
-    config_map = program.source.config_map if program.source else None
+    source = source_of(spec)
+    inline = source.inline if source else None
+    config_map = source.config_map if source else None
     chief = role == names.ROLE_CHIEF
     assignment = Assignment(
         job=job.name,
@@ -198,9 +223,10 @@ def _environment(
         key=platform.job_key(job.uid),
         # The short name: found by the first entry of the pod's search list, whatever the cluster's domain.
         chief_host=names.service_name(job.name),
-        work_dir=program.working_dir or (WORK_DIR if program.source else ""),
+        work_dir=program.working_dir or (WORK_DIR if source or spec.training else ""),
         source_dir=SOURCE_DIR if config_map else "",
         files=inline.files if inline else {},
+        spec=encode_document(spec),
         report_url=report_url(job, platform) if chief else "",
         report_ca=platform.intake_ca if chief else "",
         report_token_file=f"{TOKEN_DIR}/token" if chief else "",
@@ -208,12 +234,18 @@ def _environment(
     )
     given: dict[str, dict[str, Any]] = {
         "HOME": {"value": WORK_DIR},
+        # What the pool's network needs: the job's own words win.
+        **_variables(pool.env),
         **{name: {"value": value.translate(_ESCAPED)} for name, value in assignment.to_env().items()},
         **{name: {"valueFrom": {"fieldRef": {"fieldPath": path}}} for name, path in DOWNWARD_FIELDS.items()},
         # The user's come last: a variable may refer to those before it, and a repeated name wins.
-        **{v.name: v.model_dump(by_alias=True, exclude_none=True, exclude={"name"}) for v in program.env or ()},
+        **_variables(program.env),
     }
     return [{"name": name, **source} for name, source in given.items()]
+
+
+def _variables(given: list[EnvVar] | None) -> dict[str, dict[str, Any]]:
+    return {v.name: v.model_dump(by_alias=True, exclude_none=True, exclude={"name"}) for v in given or ()}
 
 
 def report_url(job: JobFact, platform: Platform) -> str:
@@ -221,8 +253,13 @@ def report_url(job: JobFact, platform: Platform) -> str:
     return f"{platform.intake_url}/v1/namespaces/{job.namespace}/trainingjobs/{job.name}/report"
 
 
-def _resources(spec: TrainingJobSpec, pool: NodePool) -> dict[str, Any]:
-    given = spec.resources.model_dump(exclude_none=True) if spec.resources else {}
+def _own_resources(spec: TrainingJobSpec, role: str) -> Resources | None:
+    own = spec.evaluator.resources if spec.evaluator and role == names.ROLE_EVALUATOR else None
+    return own if own is not None else spec.resources
+
+
+def _resources(asked: Resources | None, pool: NodePool) -> dict[str, Any]:
+    given = asked.model_dump(exclude_none=True) if asked else {}
     resources = {part: dict(amounts) for part, amounts in given.items()}
     if pool.accelerator is not None:
         # Extended resources can't be overcommitted: a limit is a request.
@@ -255,4 +292,6 @@ def _scheduling(job: JobFact, pool: NodePool) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value}
 
 
-__all__ = ["build_pod", "build_service", "member_name", "members", "owner_reference", "report_url"]
+__all__ = [
+    "build_pod", "build_service", "member_name", "members", "needs_service", "owner_reference", "report_url",
+]  # fmt: skip

@@ -21,7 +21,12 @@ VERDICT_GRACE = timedelta(seconds=15)
 #: A worker's launcher ends after the chief's, or when that is gone: one that ended well alone is given this long.
 ALONE_GRACE = timedelta(seconds=60)
 #: Reasons by which the kubelet or the scheduler ended a pod: truer than an exit code.
-_KUBELET_REASONS = frozenset({"OOMKilled", "StartError", "ContainerCannotRun", "DeadlineExceeded"})
+_NOT_STARTED = frozenset({"StartError", "ContainerCannotRun"})
+_KUBELET_REASONS = frozenset({"OOMKilled", "DeadlineExceeded"}) | _NOT_STARTED
+
+
+#: How lines of the launcher begin.
+LAUNCHER_SAYS = "trainingjob: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +122,12 @@ def _of_pod(member: Member, generation: int) -> FailureFact:
     elif ended is not None:
         lines = tuple(ended.message.splitlines()[-50:])
         code = ended.exit_code
+        # A launcher that can't start has no report to leave, but says why in its last line.
+        said = next((line for line in reversed(lines) if line.startswith(LAUNCHER_SAYS)), "") if code == 2 else ""
         failure = Failure(
             member=member.name,
             reason=ended.reason if ended.reason not in ("", "Error", "Completed") else Reason.MEMBER_FAILED,
-            message=f"the launcher of {member.name} ended with exit code {code}",
+            message=said.removeprefix(LAUNCHER_SAYS) or f"the launcher of {member.name} ended with exit code {code}",
             exit_code=code,
             signal=code - 128 if 128 < code < 160 else None,
             generation=generation,
@@ -170,6 +177,11 @@ def _with_kubelet(failure: Failure, pod: PodFact) -> Failure:
     message = failure.message
     if reason == "OOMKilled":
         message = f"{failure.member} ran out of memory: raise spec.resources.limits.memory or lower the batch size"
+    elif ended is not None and reason in _NOT_STARTED and "python3" in ended.message:
+        message = (
+            "the image has no python3, which the launcher needs: set spec.image to one with Python 3.9 or later "
+            "and TensorFlow"
+        )
     elif pod.message:
         message = pod.message
     code = failure.exit_code if failure.exit_code is not None or ended is None else ended.exit_code

@@ -1,4 +1,7 @@
-"""A gang as its pods show it: for each member its newest pod, and which members lack one."""
+"""A gang as its pods show it: for each member its newest pod, and which members lack one.
+
+The evaluator stands beside it: whoever counts or asks the members does not ask it.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -14,7 +17,10 @@ CHIEF = member_name(names.ROLE_CHIEF, 0)
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One wanted member. `pod` is its newest pod, `incarnations` how many pods it is known to have had."""
+    """One wanted member, or the evaluator.
+
+    `pod` is its newest pod, `incarnations` how many pods it is known to have had.
+    """
 
     role: str
     index: int
@@ -43,6 +49,7 @@ class Gang:
 
     members: tuple[Member, ...]
     spare: tuple[PodFact, ...]
+    evaluator: Member | None = None
 
     @property
     def chief(self) -> Member:
@@ -61,15 +68,19 @@ class Gang:
 
     @property
     def pods(self) -> tuple[PodFact, ...]:
-        """Every pod there is, of members and spare."""
-        return (*(member.pod for member in self.members if member.pod is not None), *self.spare)
+        """Every pod there is, of members, evaluator and spare."""
+        known = (*self.members, *((self.evaluator,) if self.evaluator is not None else ()))
+        return (*(member.pod for member in known if member.pod is not None), *self.spare)
 
 
 def assemble(spec: TrainingJobSpec, pods: Iterable[PodFact], known: Mapping[str, int]) -> Gang:
     """Sort pods by member. `known` says how many pods a member has had by the status, for pods long gone."""
     newest: dict[str, PodFact] = {}
     spare: list[PodFact] = []
-    wanted = {member_name(role, index) for role, index in members(spec)}
+    places = list(members(spec))
+    if spec.evaluator is not None:
+        places.append((names.ROLE_EVALUATOR, 0))
+    wanted = {member_name(role, index) for role, index in places}
     for pod in sorted(pods, key=lambda pod: (pod.incarnation, pod.uid)):
         if pod.member not in wanted:
             spare.append(pod)
@@ -79,8 +90,9 @@ def assemble(spec: TrainingJobSpec, pods: Iterable[PodFact], known: Mapping[str,
             spare.append(older)
         newest[pod.member] = pod
     found = []
-    for role, index in members(spec):
+    for role, index in places:
         name = member_name(role, index)
         current = newest.get(name)
         found.append(Member(role, index, current, max(known.get(name, 0), current.incarnation if current else 0)))
-    return Gang(tuple(found), tuple(spare))
+    evaluator = found.pop() if spec.evaluator is not None else None
+    return Gang(tuple(found), tuple(spare), evaluator)

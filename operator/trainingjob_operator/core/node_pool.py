@@ -8,9 +8,9 @@ from trainingjob_operator.api.v1alpha1 import NodePool
 def resolve(pool: NodePool | None, profiles: Mapping[str, NodePool]) -> NodePool:
     """Return the node pool of a job.
 
-    The job's own fields win over the profile's; node selectors are merged and tolerations added, because a job that
-    asks for one more label still wants to run on that pool. A profile that is not there counts as empty:
-    validation has refused the job by then.
+    The job's own fields win over the profile's; node selectors and variables are merged and tolerations added,
+    because a job that asks for one more label still wants to run on that pool. A profile that is not there counts as
+    empty: validation has refused the job by then.
     """
     if pool is None:
         return NodePool()
@@ -23,6 +23,9 @@ def resolve(pool: NodePool | None, profiles: Mapping[str, NodePool]) -> NodePool
         fields["node_selector"] = {**profile.node_selector, **pool.node_selector}
     if profile.tolerations and pool.tolerations:
         fields["tolerations"] = [*profile.tolerations, *(t for t in pool.tolerations if t not in profile.tolerations)]
+    if profile.env and pool.env:
+        own = {variable.name for variable in pool.env}
+        fields["env"] = [*(variable for variable in profile.env if variable.name not in own), *pool.env]
     return NodePool.model_construct(_fields_set=set(fields), **{**_EMPTY, **fields})
 
 

@@ -9,25 +9,26 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from trainingjob_operator.api import names
 from trainingjob_operator.api.contract import Report
 from trainingjob_operator.api.names import Condition, Phase, Reason
 from trainingjob_operator.core import status as status_of
 from trainingjob_operator.core.cleanup import leftovers
-from trainingjob_operator.core.desired import build_pod, build_service
+from trainingjob_operator.core.desired import build_pod, build_service, needs_service
+from trainingjob_operator.core.evaluator import EVALUATOR, describe_trouble, failures, wants_pod
 from trainingjob_operator.core.failure import FailureFact, judge_failure
 from trainingjob_operator.core.gang import Gang, assemble
+from trainingjob_operator.core.launcher_source import is_injected
 from trainingjob_operator.core.observe import JobFact, PodFact, parse_time
 from trainingjob_operator.core.phase import observed_phase, step_towards
 from trainingjob_operator.core.platform import Platform
-from trainingjob_operator.core.refusal import REFUSALS, Refusal
+from trainingjob_operator.core.refusal import LAUNCHER, REFUSALS, SERVICE, Refusal
 from trainingjob_operator.core.success import succeeded
 from trainingjob_operator.core.trouble import find_trouble
 from trainingjob_operator.core.validation import judge
 
 #: Changes that are news but not urgent (a count, a detail in a message) are written at most so often.
 SOFT_INTERVAL = timedelta(seconds=10)
-#: Subject of the Service among creates and refusals; the others are members' names.
-SERVICE = "service"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Create:
-    """An object to create. `subject` is the member or `service`."""
+    """An object to create. `subject` is the member, `service` or `launcher`."""
 
     subject: str
     body: dict[str, Any]
@@ -49,8 +50,8 @@ class Create:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to do now. Creates go first, the Service and then the pods in parallel; then deletes, the final report,
-    status, events.
+    """What to do now. Creates go first: the launcher's ConfigMap, the Service, and then the pods in parallel; after
+    them deletes, the final report, status, events.
     """
 
     creates: tuple[Create, ...] = ()
@@ -100,7 +101,7 @@ def decide(
         return _failing(s, gang, verdict.failure)
     if verdict.wait_until is not None:
         return Plan(look_again=verdict.wait_until)
-    invalid = next((refusal for refusal in s.refusals if refusal.invalid), None)
+    invalid = next((refusal for refusal in _of_gang(s.refusals) if refusal.invalid), None)
     if invalid is not None and not gang.pods:
         return _with_status(s, status_of.refused(job, invalid, now))
     return _progressing(s, gang, platform)
@@ -116,7 +117,7 @@ def _progressing(s: Situation, gang: Gang, platform: Platform) -> Plan:
     creates, retry_at = _creates(s, gang, platform)
     seen, due = observed_phase(s.job, gang, s.now)
     phase = step_towards(s.job.phase, seen)
-    trouble = None if gang.complete else find_trouble(gang, s.refusals)
+    trouble = None if gang.complete else find_trouble(gang, _of_gang(s.refusals))
     plan = _with_status(
         s,
         status_of.progressing(s.job, gang, phase, trouble, s.now, settled=_settled(s)),
@@ -129,6 +130,9 @@ def _progressing(s: Situation, gang: Gang, platform: Platform) -> Plan:
     if trouble is not None and not trouble.harmless and told != trouble.reason:
         events.append(Event(trouble.reason, trouble.message, warning=True))
     events += _running(s, gang, phase)
+    if plan.status is not None and failures(gang):
+        # The status is written when the evaluator is replaced or given up; told again, it is the same event.
+        events.append(Event(Reason.EVALUATOR_FAILED, describe_trouble(gang), warning=True))
     pending = None if gang.complete or _settled(s) else _since(s) + SOFT_INTERVAL
     return Plan(
         creates=creates,
@@ -147,14 +151,28 @@ def _creates(s: Situation, gang: Gang, platform: Platform) -> tuple[tuple[Create
     waiting = {refusal.subject: refusal.retry_at for refusal in s.refusals if refusal.retry_at > s.now}
     wanted = [member for member in gang.members if member.lost and member.name not in waiting]
     creates = [Create(m.name, build_pod(s.job, m.role, m.index, m.incarnations + 1, platform)) for m in wanted]
-    if len(gang.members) > 1 and gang.chief.lost:
+    if s.job.spec is not None and needs_service(s.job.spec) and gang.chief.lost:
         # The Service leads to the chief's newest pod, and is made before it: where there is a chief's pod there is
         # its Service, so nobody ever has to look for one, also not a replica that takes over between the two.
         if SERVICE in waiting:
             creates.clear()
         elif gang.chief in wanted:
             creates.insert(0, Create(SERVICE, build_service(s.job, gang.chief.incarnations + 1)))
+    if gang.evaluator is not None and EVALUATOR not in waiting and wants_pod(gang, s.refusals):
+        number = gang.evaluator.incarnations + 1
+        creates.append(Create(EVALUATOR, build_pod(s.job, names.ROLE_EVALUATOR, 0, number, platform)))
+    if creates and s.job.spec is not None and is_injected(s.job.spec):
+        # Pods that find no launcher wait in ContainerCreating: it is there before the first of them.
+        if LAUNCHER in waiting:
+            creates.clear()
+        else:
+            creates.insert(0, Create(LAUNCHER, platform.launcher.config_map(s.job.namespace)))
     return tuple(creates), min(waiting.values(), default=None)
+
+
+def _of_gang(refusals: Iterable[Refusal]) -> list[Refusal]:
+    """Return the refusals that keep the gang from being complete: the evaluator's does not."""
+    return [refusal for refusal in refusals if refusal.subject != EVALUATOR]
 
 
 def _succeeding(s: Situation, gang: Gang) -> Plan:

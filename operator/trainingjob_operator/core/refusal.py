@@ -5,6 +5,10 @@ from datetime import datetime, timedelta
 
 from trainingjob_operator.api.names import Reason
 
+#: Subjects of creates and refusals that are no member: the chief's Service, and the ConfigMap with the launcher.
+SERVICE = "service"
+LAUNCHER = "launcher"
+
 FIRST_RETRY = timedelta(seconds=5)
 LAST_RETRY = timedelta(seconds=60)
 #: An object that is on its way out is gone within a pod's grace: no error, only a short wait.
@@ -13,13 +17,16 @@ PREDECESSOR_RETRY = timedelta(seconds=1.5)
 
 #: What MembersReady says while the API server does not take all pods.
 REFUSALS = frozenset(
-    {Reason.QUOTA_EXCEEDED, Reason.POD_SECURITY, Reason.POD_REFUSED, Reason.SERVICE_CONFLICT, Reason.NAME_STILL_TAKEN}
-)
+    {
+        Reason.QUOTA_EXCEEDED, Reason.POD_SECURITY, Reason.POD_REFUSED, Reason.SERVICE_CONFLICT,
+        Reason.NAME_STILL_TAKEN, Reason.LAUNCHER_REFUSED,
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A create that was refused. `subject` is the member or the Service, `attempts` how often it was refused.
+    """A create that was refused, for the `attempts`-th time. `subject` is the member, `service` or `launcher`.
 
     `invalid` means that the same object can never be accepted: the job's spec is at fault.
     """
@@ -42,7 +49,7 @@ def judge_refusal(
     """
     attempts = previous.attempts + 1 if previous else 1
     delay = min(FIRST_RETRY * 2 ** min(attempts - 1, 6), LAST_RETRY)
-    kind, invalid = Reason.POD_REFUSED, False
+    kind, invalid = Reason.LAUNCHER_REFUSED if subject == LAUNCHER else Reason.POD_REFUSED, False
     if status == 403 and "because it is being terminated" in message:
         delay = LAST_RETRY  # the namespace goes, and the job with it
     if status == 403 and "exceeded quota" in message:
@@ -50,9 +57,9 @@ def judge_refusal(
     elif status == 403 and "violates PodSecurity" in message:
         kind = Reason.POD_SECURITY
     elif status in (400, 422):
-        invalid = True
-    elif status == 409:
-        kind = Reason.SERVICE_CONFLICT if subject == "service" else Reason.POD_REFUSED
+        invalid = subject != LAUNCHER  # which no job has written
+    elif status == 409 and subject == SERVICE:
+        kind = Reason.SERVICE_CONFLICT
     text = message.strip() or reason or f"HTTP {status}"
     return Refusal(subject, kind, text, invalid, attempts, now + delay)
 

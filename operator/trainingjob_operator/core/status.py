@@ -8,6 +8,7 @@ from typing import Any
 from trainingjob_operator.api.contract import Report
 from trainingjob_operator.api.names import Condition, Phase, Reason
 from trainingjob_operator.api.validation import Problem
+from trainingjob_operator.core import evaluator as evaluation
 from trainingjob_operator.core.conditions import Claim, format_time, outcome, render, valid
 from trainingjob_operator.core.failure import FailureFact
 from trainingjob_operator.core.gang import Gang, Member
@@ -38,10 +39,17 @@ def compare(written: Mapping[str, Any], wanted: Mapping[str, Any]) -> Change:
         return Change.HARD
     if any(old[:3] != new[:3] for old, new in pairs):
         return Change.HARD
-    counts = [status.get("members", {}).get("ready") for status in (written, wanted)]
-    if any(old != new for old, new in pairs) or counts[0] != counts[1]:
+    before, after = (status.get("members", {}) for status in (written, wanted))
+    if before.get("ready") != after.get("ready") or _evaluator_facts(before) != _evaluator_facts(after):
+        return Change.SOFT
+    if any(old != new for old, new in pairs):
         return Change.SOFT
     return Change.NONE
+
+
+def _evaluator_facts(members: Mapping[str, Any]) -> tuple[Any, bool]:
+    item = members.get("evaluator") or {}
+    return item.get("incarnation"), item.get("phase") == "Failed"
 
 
 def _by_type(status: Mapping[str, Any]) -> list[tuple[Any, ...]]:
@@ -51,7 +59,8 @@ def _by_type(status: Mapping[str, Any]) -> list[tuple[Any, ...]]:
 
 def known_incarnations(job: JobFact) -> dict[str, int]:
     """Return how many pods each member has had, as the status remembers it."""
-    items = job.status.get("members", {}).get("items") or ()
+    members = job.status.get("members", {})
+    items = [*(members.get("items") or ()), *([members["evaluator"]] if members.get("evaluator") else [])]
     return {item.get("name", ""): item.get("incarnation", 0) for item in items}
 
 
@@ -118,8 +127,11 @@ def describe_gang(gang: Gang) -> str:
 def describe_running(job: JobFact, gang: Gang) -> str:
     """Return what the Running condition and event say."""
     if job.formed_generation:
-        return f"generation {job.formed_generation} trains with {describe_gang(gang)}"
-    return f"{describe_gang(gang)} run; no report has arrived"
+        text = f"generation {job.formed_generation} trains with {describe_gang(gang)}"
+    else:
+        text = f"{describe_gang(gang)} run; no report has arrived"
+    trouble = evaluation.describe_trouble(gang)
+    return f"{text}; {trouble}" if trouble else text
 
 
 def describe_success(gang: Gang, report: Report | None) -> str:
@@ -147,12 +159,15 @@ def _invalid(job: JobFact, message: str, now: datetime) -> dict[str, Any]:
 
 def _status(job: JobFact, gang: Gang, phase: Phase, claims: Sequence[Claim], now: datetime) -> dict[str, Any]:
     desired = len(gang.members)
+    members: dict[str, Any] = {"desired": desired, "ready": gang.up, "items": _items(gang, phase)}
+    if gang.evaluator is not None:
+        members["evaluator"] = _item(gang.evaluator, last=phase.finished)
     return {
         "observedGeneration": job.generation,
         "phase": str(phase),
         "conditions": render(claims, job, now),
         "startTime": job.status.get("startTime") or format_time(now),
-        "members": {"desired": desired, "ready": gang.up, "items": _items(gang, phase)},
+        "members": members,
         "display": {"members": f"{gang.up}/{desired}"},
     }
 

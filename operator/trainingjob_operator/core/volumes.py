@@ -3,10 +3,14 @@
 from typing import Any
 
 from trainingjob_operator.api import names
+from trainingjob_operator.api.program import ProgramSource
 from trainingjob_operator.api.v1alpha1 import VOLUME_SOURCES, TrainingJobSpec
+from trainingjob_operator.api.volumes import VolumeSource
 from trainingjob_operator.core.observe import JobFact
 
 WORK_DIR = "/workspace"
+CHECKPOINT_DIR = "/checkpoints"
+OUTPUT_DIR = "/output"
 SOURCE_DIR = "/var/run/trainingjob/program"
 TOKEN_DIR = "/var/run/trainingjob/token"
 TOKEN_SECONDS = 3600
@@ -27,6 +31,14 @@ def mounts_and_volumes(
         volumes.append({"name": name, **source})
         mounts.append({"name": name, "mountPath": path, **mount})
 
+    def add_short(name: str, volume: VolumeSource | None, path: str) -> None:
+        if volume is not None:
+            given = volume.model_dump(by_alias=True, exclude_none=True)
+            kind = next(name for name in VOLUME_SOURCES if name in given)
+            source = {name: value for name, value in given[kind].items() if value != ""}
+            mount = {name: given[name] for name in ("subPath", "readOnly") if given.get(name)}
+            add(name, {kind: source}, path, **mount)
+
     add("workspace", {"emptyDir": {}}, WORK_DIR)
     add("tmp", {"emptyDir": {}}, "/tmp")  # noqa: S108
     if accelerated:
@@ -39,13 +51,18 @@ def mounts_and_volumes(
         }
         source = {"projected": {"sources": [{"serviceAccountToken": token}]}}
         add("report-token", source, TOKEN_DIR, readOnly=True)
-    program_source = spec.program.source if spec.program else None
-    if program_source is not None and program_source.config_map is not None:
-        add("program", {"configMap": {"name": program_source.config_map.name}}, SOURCE_DIR, readOnly=True)
+    files = source_of(spec)
+    if files is not None and files.config_map is not None:
+        add("program", {"configMap": {"name": files.config_map.name}}, SOURCE_DIR, readOnly=True)
+    add_short("checkpoints", spec.checkpoint.volume if spec.checkpoint else None, CHECKPOINT_DIR)
+    add_short("output", spec.output.volume if spec.output else None, OUTPUT_DIR)
     for index, volume in enumerate(spec.volumes or ()):
-        given = volume.model_dump(by_alias=True, exclude_none=True)
-        kind = next(name for name in VOLUME_SOURCES if name in given)
-        source = {name: value for name, value in given[kind].items() if value != ""}
-        mount = {name: given[name] for name in ("subPath", "readOnly") if given.get(name)}
-        add(f"volume-{index}", {kind: source}, volume.mount_path, **mount)
+        add_short(f"volume-{index}", volume, volume.mount_path)
     return mounts, volumes
+
+
+def source_of(spec: TrainingJobSpec) -> ProgramSource | None:
+    """Return where a job's Python files come from, a program's or those of declarative training."""
+    if spec.program is not None:
+        return spec.program.source
+    return spec.training.source if spec.training is not None else None

@@ -31,7 +31,7 @@ from trainingjob_operator.kube.informer import Informer
 from trainingjob_operator.kube.lease import LeaderElector
 from trainingjob_operator.kube.limiter import TokenBucket
 from trainingjob_operator.kube.resources import PODS, TRAININGJOBS
-from trainingjob_operator.runtime import intake_facts
+from trainingjob_operator.runtime import intake_facts, launcher_archive
 from trainingjob_operator.runtime.events import EventRecorder
 from trainingjob_operator.runtime.jobs import JobCache, parse_version
 from trainingjob_operator.runtime.node_pools import load_node_pools
@@ -119,6 +119,7 @@ class OperatorProcess:
             intake_url=s.intake_url,
             intake_ca=trust.ca.certificate.decode(),
             job_key=lambda uid: keys.job_key(trust.gang_key, uid),
+            launcher=launcher_archive.build(),
             node_pools=pools,
         )
         reconciler = Reconciler(client, self._jobs, pods, lambda: platform, self, events, lambda: datetime.now(UTC))

@@ -15,12 +15,12 @@ from typing import Any, Protocol
 from trainingjob_operator.api import names
 from trainingjob_operator.api.contract import Report
 from trainingjob_operator.core.observe import JobFact, PodFact, owner_uid
-from trainingjob_operator.core.plan import SERVICE, Create, Plan, decide
+from trainingjob_operator.core.plan import Create, Plan, decide
 from trainingjob_operator.core.platform import Platform
-from trainingjob_operator.core.refusal import Refusal, await_predecessor, judge_refusal
+from trainingjob_operator.core.refusal import LAUNCHER, SERVICE, Refusal, await_predecessor, judge_refusal
 from trainingjob_operator.kube.client import KubeClient
 from trainingjob_operator.kube.errors import ApiError
-from trainingjob_operator.kube.resources import PODS, SERVICES, TRAININGJOBS
+from trainingjob_operator.kube.resources import CONFIGMAPS, PODS, SERVICES, TRAININGJOBS
 from trainingjob_operator.runtime.events import EventRecorder
 from trainingjob_operator.runtime.jobs import JobCache
 
@@ -54,6 +54,7 @@ class FinalReports(Protocol):
 class _Memory:
     """What this process remembers of a job between two looks. Losing it costs a write, nothing else."""
 
+    namespace: str
     refusals: dict[str, Refusal] = field(default_factory=dict)
     written_at: datetime | None = None
 
@@ -79,6 +80,8 @@ class Reconciler:
         self._events = events
         self._clock = clock
         self._memory: dict[str, _Memory] = {}
+        #: Namespaces that hold the launcher's ConfigMap.
+        self._launchers: set[str] = set()
 
     async def reconcile(self, uid: str) -> float | None:
         """Look at one job and act; return in how many seconds to look again, None for when something happens.
@@ -88,9 +91,12 @@ class Reconciler:
         """
         job = self._jobs.fact(uid)
         if job is None:
-            self._memory.pop(uid, None)
+            gone = self._memory.pop(uid, None)
+            if gone is not None:
+                # Perhaps the whole namespace is gone, and may come again without the ConfigMap: looked at again then.
+                self._launchers.discard(gone.namespace)
             return None
-        memory = self._memory.setdefault(uid, _Memory())
+        memory = self._memory.setdefault(uid, _Memory(job.namespace))
         plan = self._decide(job, memory)
         if plan.creates:
             await self._create(job, plan.creates, memory)
@@ -116,10 +122,11 @@ class Reconciler:
     # --- Creating and deleting ---
 
     async def _create(self, job: JobFact, creates: tuple[Create, ...], memory: _Memory) -> None:
-        if creates[0].subject == SERVICE:
-            # Before all pods: see plan.decide. Without it members would only wait for each other.
-            await self._create_one(job, creates[0], memory)
-            if SERVICE in memory.refusals:
+        while creates and creates[0].subject in (LAUNCHER, SERVICE):
+            # Before all pods: see plan.decide. Without them members would only wait, for a file or for each other.
+            first, *_ = creates
+            await (self._create_launcher if first.subject == LAUNCHER else self._create_one)(job, first, memory)
+            if first.subject in memory.refusals:
                 return
             creates = creates[1:]
         slots = asyncio.Semaphore(PARALLEL_CREATES)
@@ -132,6 +139,28 @@ class Reconciler:
         for result in results:
             if isinstance(result, BaseException):
                 raise result
+
+    async def _create_launcher(self, job: JobFact, item: Create, memory: _Memory) -> None:
+        """Make the ConfigMap with the launcher, once for each namespace. One that is there is taken for ours.
+
+        Its name is its content's, and no right of ours lets us look: the pods check what they are given.
+        """
+        if job.namespace in self._launchers:
+            return
+        try:
+            await self._client.create(CONFIGMAPS, item.body, job.namespace)
+        except ApiError as error:
+            if error.transient or error.not_found:
+                raise
+            if not error.conflict:
+                previous = memory.refusals.get(LAUNCHER)
+                status, reason = error.status, error.reason
+                refusal = judge_refusal(LAUNCHER, status, reason, error.message, previous, self._clock())
+                memory.refusals[LAUNCHER] = refusal
+                logger.info("%s/%s: launcher refused: %s", job.namespace, job.name, refusal.message)
+                return
+        memory.refusals.pop(LAUNCHER, None)
+        self._launchers.add(job.namespace)
 
     async def _create_one(self, job: JobFact, item: Create, memory: _Memory) -> None:
         resource = SERVICES if item.subject == SERVICE else PODS

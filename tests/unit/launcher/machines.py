@@ -42,8 +42,8 @@ def exited(member: str, end: TrainerExit, generation: int = 1) -> gang.TrainerEx
 class Gang:
     """A chief's machine under test: `on(event, at)` steps it and keeps every action."""
 
-    def __init__(self, workers: int = 2) -> None:
-        settings = gang.Settings(gang.expected_members(workers))
+    def __init__(self, workers: int = 2, evaluator: bool = False) -> None:
+        settings = gang.Settings(gang.expected_members(workers), evaluator=evaluator)
         self.state, actions = gang.begin(settings, hello("chief-0"))
         self.actions: list[gang.Action] = list(actions)
         self.now = 0.0

@@ -25,7 +25,7 @@ from trainingjob_launcher.contract import (
 
 counts = st.integers(0, 2**53 - 1)
 names = st.from_regex(r"[A-Za-z_][A-Za-z0-9_./-]{0,62}", fullmatch=True)
-members = st.from_regex(r"(chief|worker)-(0|[1-9][0-9]{0,3})", fullmatch=True)
+members = st.from_regex(r"(chief|worker|evaluator)-(0|[1-9][0-9]{0,3})", fullmatch=True)
 codes = st.none() | st.integers(0, 255)
 
 
@@ -175,6 +175,7 @@ ASSIGNMENT = Assignment(
     chief_host="mnist-chief-0.mnist",
     work_dir="/work",
     files={"main.py": 'print("h\u00e9")\n'},
+    spec='{"version": 1, "checkpoint": {"path": "/checkpoints"}}',
     report_url="https://intake:8443/report",
     report_ca="-----BEGIN CERTIFICATE-----",
     report_token_file="/var/run/token",
@@ -210,6 +211,28 @@ def test_a_wrong_variable_is_read_or_refused_by_name(name: str, value: str) -> N
     assert refused == name
 
 
+def test_what_to_train_is_a_document_of_our_version() -> None:
+    assert ASSIGNMENT.document == {"version": 1, "checkpoint": {"path": "/checkpoints"}}
+    assert dataclasses.replace(ASSIGNMENT, spec="").document == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[]", "must be a JSON object"),
+        ("{", "must be a JSON object"),
+        ('{"version": 2}', "has version 2, this launcher reads 1: use a trainer image of the operator's release"),
+        ("{}", "has version None"),
+        ('{"version": true}', "has version True"),
+        (json.dumps({"version": 1, "x": "\u20ac" * 33_000}, ensure_ascii=False), "the limit is 98304"),
+        ('{"a": ' + "[" * 40_000 + "]" * 40_000 + "}", "must be a JSON object"),
+    ],
+)
+def test_another_document_is_refused(text: str, said: str) -> None:
+    with pytest.raises(ContractError, match=f"^TRAININGJOB_SPEC: .*{said}"):
+        Assignment.from_env({**ASSIGNMENT.to_env(), "TRAININGJOB_SPEC": text})
+
+
 @pytest.mark.parametrize("name", ["loss\n", "", "1st", "a b", "x" * 64])
 def test_a_metric_needs_a_name(name: str) -> None:
     report = Report("chief-0", 1, 1, 1, "Running", training=Training(metrics={name: 1.0}))
@@ -217,7 +240,7 @@ def test_a_metric_needs_a_name(name: str) -> None:
         Report.decode(json.dumps(report.to_json()))
 
 
-@pytest.mark.parametrize("member", ["chief-0\n", "worker", "worker-01", "evaluator-0"])
+@pytest.mark.parametrize("member", ["chief-0\n", "worker", "worker-01", "ps-0", "evaluator-"])
 def test_a_member_needs_a_members_name(member: str) -> None:
     with pytest.raises(ContractError, match="member"):
         Report.decode(json.dumps(Report(member, 1, 1, 1, "Running").to_json()))

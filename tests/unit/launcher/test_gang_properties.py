@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from tests.unit.launcher.machines import BUG, KILLED, NOISE, OK, hello
 from trainingjob_launcher import gang, member
-from trainingjob_launcher.messages import SUCCEEDED, End, TrainerExit
+from trainingjob_launcher.gang import EVALUATOR
+from trainingjob_launcher.messages import FAILED, SUCCEEDED, End, TrainerExit
 from trainingjob_launcher.settings import Timings
 
 TIMINGS = Timings()
@@ -23,15 +24,19 @@ HORIZON = 400.0
 
 
 class Simulation:
-    """A chief and its workers. `culprit` is the member whose trainer or launcher was hurt first."""
+    """A chief, its workers and, if there is one, its evaluator, which to the simulation is a worker as well.
 
-    def __init__(self, workers: int, echo_delay: float) -> None:
+    `culprit` is the member whose trainer or launcher was hurt first; the evaluator's troubles count for nothing.
+    """
+
+    def __init__(self, workers: int, echo_delay: float, evaluator: bool = False) -> None:
         self.now = 0.0
         self.queue: list[tuple[float, int, Any]] = []
         self.order = itertools.count()
         self.connections = itertools.count(1)
         self.echo_delay = echo_delay
-        self.names = gang.expected_members(workers)
+        self.members = gang.expected_members(workers)
+        self.names = (*self.members, *((EVALUATOR,) if evaluator else ()))
         self.trainers: dict[str, int] = {}  # member -> generation of the trainer that runs
         self.ever: dict[str, list[int]] = {name: [] for name in self.names}
         self.links: dict[str, int] = {}  # worker -> its connection now
@@ -39,9 +44,11 @@ class Simulation:
         self.finished: dict[str, Any] = {}
         self.culprit: str | None = None
         self.verdict: gang.StopAll | None = None
-        self.chief, actions = gang.begin(gang.Settings(self.names, TIMINGS), hello("chief-0"))
-        self.do_chief(actions)
+        self.chief, actions = gang.begin(gang.Settings(self.members, TIMINGS, evaluator), hello("chief-0"))
         self.workers: dict[str, member.State] = {}
+        self.verdict_at = 0.0
+        self.ended_at: dict[str, float] = {}
+        self.do_chief(actions)
 
     def at(self, delay: float, call: Any) -> None:
         heapq.heappush(self.queue, (self.now + delay, next(self.order), call))
@@ -68,16 +75,23 @@ class Simulation:
                 self.start("chief-0", action.generation)
                 for name, peer in gang.peers_of(self.chief).items():
                     self.to_worker(name, peer.connection, member.Announced(1, action.generation, action.addresses))
+            elif isinstance(action, (gang.Admit, gang.Dismiss)):
+                assert self.verdict is None, "nobody is let in or sent away after the end"
+                if isinstance(action, gang.Admit):
+                    told: member.Event = member.Announced(1, action.generation, action.addresses)
+                else:
+                    told = member.Ended(End(FAILED, action.failure))
+                self.to_worker(EVALUATOR, action.connection, told)
             elif isinstance(action, gang.StopAll):
                 assert self.verdict is None, "the end is announced once"
-                self.verdict = action
+                self.verdict, self.verdict_at = action, self.now
                 for name, peer in gang.peers_of(self.chief).items():
                     self.to_worker(name, peer.connection, member.Ended(End(action.outcome, action.failure)))
                 self.stop("chief-0")
             elif isinstance(action, gang.Finish):
                 assert "chief-0" not in self.finished, "the chief finishes once"
                 self.finished["chief-0"] = action
-                self.vanish("chief-0")
+                self.leave()
             else:
                 name = next((n for n, link in self.links.items() if link == action.connection), "")
                 self.to_worker(name, action.connection, member.Refused(action.why))
@@ -94,7 +108,7 @@ class Simulation:
 
     def begin_worker(self, name: str) -> None:
         if name not in self.workers:
-            self.workers[name], actions = member.begin(name, TIMINGS)
+            self.workers[name], actions = member.begin(name, TIMINGS, guest=name == EVALUATOR)
             self.do_worker(name, actions)
 
     def worker_on(self, name: str, event: member.Event) -> None:
@@ -117,7 +131,7 @@ class Simulation:
             elif isinstance(action, member.Stop):
                 self.stop(name)
             elif isinstance(action, member.TellExit):
-                event = gang.TrainerExited(name, action.generation, action.end)
+                event = gang.TrainerExited(name, action.generation, action.end, self.links.get(name, 0))
                 self.at(0.01, lambda event=event: self.chief_on(event))
             elif isinstance(action, member.TellTerminating):
                 lost = gang.MemberLost(name, self.links.get(name, 0), "terminating", "Terminated")
@@ -144,6 +158,13 @@ class Simulation:
         self.at(0.02, lambda: self.chief_on(gang.MemberLost(name, link, why)))
         self.at(0.02, lambda: self.worker_on(name, member.Disconnected(why)))
 
+    def leave(self) -> None:
+        """The chief's launcher ends: what it has sent arrives before its connections close."""
+        self.dead.add("chief-0")
+        self.trainers.pop("chief-0", None)
+        for worker, link in list(self.links.items()):
+            self.at(0.02, lambda worker=worker, link=link: self.links.get(worker) == link and self.cut(worker))
+
     def vanish(self, name: str) -> None:
         """The launcher is gone, and with it (process 1) its trainer."""
         self.dead.add(name)
@@ -166,23 +187,26 @@ class Simulation:
         generation = self.trainers.pop(name, None)
         if generation is None or name in self.dead:
             return
+        self.ended_at[name] = self.now
         if name == "chief-0":
             self.chief_on(gang.TrainerExited(name, generation, end))
         else:
             self.worker_on(name, member.TrainerExited(generation, end))
-        if end.code and echo:
-            for number, other in enumerate(sorted(self.trainers)):
+        if end.code and echo and name != EVALUATOR:
+            for number, other in enumerate(sorted(set(self.trainers) - {EVALUATOR})):
                 self.at(self.echo_delay + 0.3 * number, lambda other=other: self.trainer_ends(other, NOISE, False))
 
     def hurt(self, name: str, how: str) -> None:
         runs = name in self.trainers
-        if self.culprit is None and runs and self.verdict is None and how != "twice":
+        if name == EVALUATOR:
+            pass
+        elif self.culprit is None and runs and self.verdict is None and how != "twice":
             self.culprit = name
         if how in ("bug", "oom"):
             self.trainer_ends(name, BUG if how == "bug" else KILLED)
         elif how == "crash":
             self.vanish(name)
-            for other in sorted(self.trainers):
+            for other in sorted(set(self.trainers) - {EVALUATOR}) if name != EVALUATOR else ():
                 self.at(self.echo_delay, lambda other=other: self.trainer_ends(other, NOISE, False))
         elif how == "cut" and name != "chief-0":
             self.cut(name)
@@ -209,22 +233,28 @@ class Plan:
     harms: list[tuple[float, int, str]]
     ends: list[float]
     echo_delay: float
+    #: Whether there is an evaluator: the last of the arrivals and ends is then its own.
+    evaluator: bool = False
 
 
-plans = st.integers(0, 4).flatmap(
-    lambda workers: st.builds(
+def _plans(workers: int, evaluator: bool) -> st.SearchStrategy[Plan]:
+    others = workers + evaluator
+    return st.builds(
         Plan,
         st.just(workers),
-        st.lists(st.floats(0, 20), min_size=workers, max_size=workers),
-        st.lists(st.tuples(st.floats(0, 90), st.integers(0, workers), st.sampled_from(HARM)), max_size=4),
-        st.lists(st.floats(40, 120), min_size=workers + 1, max_size=workers + 1),
+        st.lists(st.floats(0, 20), min_size=others, max_size=others),
+        st.lists(st.tuples(st.floats(0, 90), st.integers(0, others), st.sampled_from(HARM)), max_size=4),
+        st.lists(st.floats(40, 120), min_size=others + 1, max_size=others + 1),
         st.floats(0.1, 3.0),
+        st.just(evaluator),
     )
-)
+
+
+plans = st.tuples(st.integers(0, 4), st.booleans()).flatmap(lambda size: _plans(*size))
 
 
 def played(plan: Plan) -> Simulation:
-    simulation = Simulation(plan.workers, plan.echo_delay)
+    simulation = Simulation(plan.workers, plan.echo_delay, plan.evaluator)
     for name, delay in zip(simulation.names[1:], plan.arrivals, strict=True):
         simulation.at(delay, lambda name=name: simulation.begin_worker(name))
     for when, who, how in plan.harms:
@@ -249,7 +279,7 @@ def test_every_schedule_comes_to_an_end_or_waits_for_a_member(plan: Plan) -> Non
             early = isinstance(state, member.Connecting) and state.by is None  # has never had a chief
             waits = isinstance(state, member.Waiting) and isinstance(simulation.chief, gang.Waiting)
             assert early or waits, state
-    assert all(len(generations) <= 1 for generations in simulation.ever.values())
+    assert all(len(ever) <= 1 for name, ever in simulation.ever.items() if name != EVALUATOR)
 
 
 @settings(max_examples=300, deadline=None)
@@ -279,18 +309,64 @@ def test_a_gang_that_nobody_hurts_succeeds_everywhere(workers: int, data: st.Dat
     assert all(simulation.finished[name].code == 0 for name in simulation.names[1:])
 
 
+@settings(max_examples=400, deadline=None)
+@given(st.integers(0, 3).flatmap(lambda workers: _plans(workers, True)))
+def test_an_evaluator_changes_nothing_for_the_gang(plan: Plan) -> None:
+    """Whatever happens to it, and if it never comes: how a gang ends, when and why, is as without it.
+
+    But for one: a gang that has ended well may wait for the evaluator, and that wait is bounded.
+    """
+    workers = plan.workers
+    harms = [harm for harm in plan.harms if harm[1] <= workers]
+    ends, arrivals = plan.ends[: workers + 1], plan.arrivals[:workers]
+    without = played(dataclasses.replace(plan, arrivals=arrivals, harms=harms, ends=ends, evaluator=False))
+    watched = played(plan)
+    if without.verdict is None:
+        assert watched.verdict is None
+        return
+    if without.verdict.outcome == SUCCEEDED and any(when >= without.verdict_at for when, _, _ in harms):
+        return  # what hurts a gang in the meantime counts
+    assert watched.verdict is not None
+    assert (watched.verdict.outcome, watched.verdict.failure) == (without.verdict.outcome, without.verdict.failure)
+    longest = without.verdict_at
+    if without.verdict.outcome == SUCCEEDED:
+        longest = max(longest, without.ended_at["chief-0"] + TIMINGS.evaluate)
+    assert without.verdict_at <= watched.verdict_at <= longest + 0.01
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(0, 3), st.floats(0, 38), st.floats(0, 50), st.data())
+def test_an_evaluator_that_is_left_in_peace_says_its_last_word_before_the_end(
+    workers: int, arrival: float, longer: float, data: st.DataObject
+) -> None:
+    ends = data.draw(st.lists(st.floats(40, 45), min_size=workers + 1, max_size=workers + 1))
+    cuts = data.draw(st.lists(st.floats(1, 30), max_size=2))
+    harms = [(when, workers + 1, "cut") for when in cuts]
+    simulation = played(Plan(workers, [1.0] * workers + [arrival], harms, [*ends, max(ends) + longer], 1.0, True))
+    assert simulation.finished[EVALUATOR].code == 0
+    assert simulation.verdict_at >= simulation.ended_at[EVALUATOR]
+
+
 CHIEF_EVENTS = st.one_of(
     st.builds(
         gang.MemberJoined,
-        st.builds(hello, st.sampled_from(["worker-0", "worker-1", "worker-7", "chief-0"]), st.integers(1, 3)),
+        st.builds(
+            hello, st.sampled_from(["worker-0", "worker-1", "worker-7", "chief-0", EVALUATOR]), st.integers(1, 3)
+        ),
         st.integers(1, 6),
     ),
-    st.builds(gang.MemberLost, st.sampled_from(["worker-0", "worker-1", "chief-0"]), st.integers(0, 6), st.just("x")),
+    st.builds(
+        gang.MemberLost,
+        st.sampled_from(["worker-0", "worker-1", "chief-0", EVALUATOR]),
+        st.integers(0, 6),
+        st.just("x"),
+    ),
     st.builds(
         gang.TrainerExited,
-        st.sampled_from(["chief-0", "worker-0", "worker-1", "worker-7"]),
+        st.sampled_from(["chief-0", "worker-0", "worker-1", "worker-7", EVALUATOR]),
         st.integers(0, 2),
         st.sampled_from([OK, BUG, NOISE, KILLED]),
+        st.integers(0, 6),
     ),
     st.just(gang.Tick()),
     st.just(gang.Terminate()),
@@ -305,9 +381,11 @@ MEMBER_EVENTS = st.one_of(
 
 
 @settings(max_examples=500, deadline=None)
-@given(st.lists(st.tuples(CHIEF_EVENTS, st.floats(0, 30)), max_size=25), st.integers(0, 2))
-def test_the_chief_takes_any_event_in_any_state(events: list[tuple[gang.Event, float]], workers: int) -> None:
-    state, actions = gang.begin(gang.Settings(gang.expected_members(workers), TIMINGS), hello("chief-0"))
+@given(st.lists(st.tuples(CHIEF_EVENTS, st.floats(0, 30)), max_size=25), st.integers(0, 2), st.booleans())
+def test_the_chief_takes_any_event_in_any_state(
+    events: list[tuple[gang.Event, float]], workers: int, evaluator: bool
+) -> None:
+    state, actions = gang.begin(gang.Settings(gang.expected_members(workers), TIMINGS, evaluator), hello("chief-0"))
     done = list(actions)
     now = 0.0
     for event, pause in events:
@@ -333,9 +411,9 @@ def _somebody_runs(state: gang.State) -> bool:
 
 
 @settings(max_examples=500, deadline=None)
-@given(st.lists(st.tuples(MEMBER_EVENTS, st.floats(0, 30)), max_size=25))
-def test_a_member_takes_any_event_in_any_state(events: list[tuple[member.Event, float]]) -> None:
-    state, _ = member.begin("worker-0", TIMINGS)
+@given(st.lists(st.tuples(MEMBER_EVENTS, st.floats(0, 30)), max_size=25), st.booleans())
+def test_a_member_takes_any_event_in_any_state(events: list[tuple[member.Event, float]], guest: bool) -> None:
+    state, _ = member.begin("evaluator-0" if guest else "worker-0", TIMINGS, guest)
     now, alive, fence, finished = 0.0, 0, (0, 0), 0
     for event, pause in events:
         now += pause
@@ -350,7 +428,7 @@ def test_a_member_takes_any_event_in_any_state(events: list[tuple[member.Event, 
                 assert alive == 0, "a trainer starts only when the last one is gone"
                 alive += 1
                 assert not isinstance(state, member.Done)
-                assert state.common.fence > fence, "generations only go up"
+                assert state.common.fence > fence or (guest and state.common.fence == fence), "generations only go up"
                 fence = state.common.fence
             finished += isinstance(action, member.Finish)
     assert finished <= 1

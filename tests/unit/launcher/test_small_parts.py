@@ -12,9 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainingjob_launcher.contract import MAX_TERMINATION_BYTES, ContractError, Failure, Report
-from trainingjob_launcher.messages import End, Hello, MessageError, TrainerExit
+from tests.unit.launcher.processes import assignment
+from trainingjob_launcher.contract import MAX_METRICS, MAX_TERMINATION_BYTES, ContractError, Failure, Report, Training
+from trainingjob_launcher.messages import End, Hello, MessageError, TrainerExit, metrics
 from trainingjob_launcher.program import ProgramError, place
+from trainingjob_launcher.progress import with_metrics
+from trainingjob_launcher.python_path import is_hooked, packages_root, python_path
 from trainingjob_launcher.rendezvous import join_address
 from trainingjob_launcher.settings import Timings
 from trainingjob_launcher.shell import accelerators, trainer_environment
@@ -42,6 +45,14 @@ def test_workers_are_ordered_by_number_and_not_by_letter() -> None:
 
 def test_a_chief_alone_has_none() -> None:
     assert tf_config("chief-0", [("chief-0", "a:1")]) is None
+
+
+def test_the_evaluator_knows_the_cluster_and_is_not_in_it() -> None:
+    config = json.loads(tf_config("evaluator-0", GANG) or "")
+    assert config["cluster"] == json.loads(tf_config("chief-0", GANG) or "")["cluster"]
+    assert config["task"] == {"type": "evaluator", "index": 0}
+    alone = json.loads(tf_config("evaluator-0", [("chief-0", "a:1")]) or "")
+    assert alone["cluster"] == {"chief": ["a:1"]}
 
 
 @pytest.mark.parametrize(
@@ -107,13 +118,82 @@ def test_what_the_user_has_set_stays() -> None:
 
 def test_the_trainer_gets_its_cluster_and_no_secret() -> None:
     env = {"TRAININGJOB_KEY": "ab" * 32, "PATH": "/bin", "TF_CONFIG": "old", "LANG": "C"}
-    out = trainer_environment(env, "worker-0", GANG, "/tmp/socket")
+    out = trainer_environment(env, assignment("worker", 0, 1, 7070), GANG, "/tmp/socket")
     assert "TRAININGJOB_KEY" not in out
     assert "ab" * 32 not in str(out)
     assert (out["PATH"], out["LANG"], out["TRAININGJOB_SOCKET"]) == ("/bin", "C", "/tmp/socket")
     assert json.loads(out["TF_CONFIG"])["task"]["type"] == "worker"
     assert out["PYTHONUNBUFFERED"] == "1"
-    assert "TF_CONFIG" not in trainer_environment(env, "chief-0", GANG[1:2], "/tmp/socket")
+    assert out["TRAININGJOB_MEMBER"] == "worker-0"
+    alone = trainer_environment(env, assignment("chief", 0, 0, 7070), GANG[1:2], "/tmp/socket")
+    assert "TF_CONFIG" not in alone
+
+
+def test_the_document_goes_on_to_the_trainer_as_it_is() -> None:
+    text = '{"version": 1,  "stopWhen": {"metric": "val_loss"}}'
+    given = assignment("chief", 0, 0, 7070, spec=text)
+    assert trainer_environment(given.to_env(), given, GANG[1:2], "/tmp/socket")["TRAININGJOB_SPEC"] == text
+
+
+# --- PYTHONPATH ---
+
+
+def test_the_hooks_come_first_and_our_packages_last() -> None:
+    root = packages_root()
+    hooks = f"{root}/trainingjob_hooks/site"
+    assert os.path.isfile(f"{hooks}/sitecustomize.py")
+    assert python_path("", root, hooked=True) == f"{hooks}:{root}"
+    assert python_path("/a:/b", root, hooked=True) == f"{hooks}:/a:/b:{root}"
+    assert python_path("/a", root, hooked=False) == f"/a:{root}"
+
+
+def test_what_is_in_the_path_already_is_not_added_again() -> None:
+    root = packages_root()
+    once = python_path(f"{root}:/a", root, hooked=True)
+    assert once == f"{root}/trainingjob_hooks/site:{root}:/a"
+    assert python_path(once, root, hooked=True) == once
+
+
+def test_without_hooks_beside_the_launcher_there_are_none(tmp_path: Path) -> None:
+    assert python_path("/a", str(tmp_path), hooked=True) == f"/a:{tmp_path}"
+
+
+def test_hooks_are_for_the_users_programs() -> None:
+    assert is_hooked({}) is True
+    assert is_hooked({"version": 1, "checkpoint": {"path": "/c"}}) is True
+    assert is_hooked({"version": 1, "training": {}}) is False
+
+
+# --- The evaluator's numbers ---
+
+
+def test_the_evaluators_numbers_are_added_and_win() -> None:
+    own = Training(step=7, metrics={"loss": 0.5, "val_loss": 0.9})
+    merged = with_metrics(own, {"val_loss": 0.4, "val_f1": 0.8})
+    assert merged == Training(step=7, metrics={"loss": 0.5, "val_loss": 0.4, "val_f1": 0.8})
+    assert with_metrics(own, {}) is own
+
+
+def test_the_limit_on_metrics_holds_for_both_together() -> None:
+    own = Training(metrics={f"m{number}": 0.0 for number in range(MAX_METRICS)})
+    merged = with_metrics(own, {"val_loss": 0.4})
+    assert len(merged.metrics) == MAX_METRICS
+    assert merged.metrics["val_loss"] == 0.4
+
+
+def test_only_validation_metrics_are_taken_from_a_frame() -> None:
+    frame = {"metrics": {"val_loss": 0.25, "loss": 1.0, "val_worst": "NaN", "val bad": 1}}
+    taken = metrics(frame, "val_")
+    assert list(taken) == ["val_loss", "val_worst"]
+    assert taken["val_loss"] == 0.25
+
+
+@pytest.mark.parametrize(
+    "value", [None, [], {"val_loss": "x"}, {"val_loss": None}, {f"val_{n}": 1 for n in range(65)}]
+)
+def test_numbers_that_make_no_sense_are_a_fault_of_the_peer(value: object) -> None:
+    with pytest.raises(MessageError):
+        metrics({"metrics": value}, "val_")
 
 
 @pytest.mark.parametrize(("visible", "number"), [("GPU-1,GPU-2", 2), ("0", 1), ("void", 0), ("none", 0)])

@@ -194,7 +194,7 @@ DECLARATIVE: dict[str, Spec] = {
             "dataset": {"builtin": {"name": "mnist"}},
             "validation": {"dataset": {"builtin": {"name": "mnist", "part": "test"}}},
             "model": {"preset": "MLP"},
-            "loss": "mse",
+            "loss": "sparse_categorical_crossentropy",
             "epochs": 1,
         }
     },

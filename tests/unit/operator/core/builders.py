@@ -6,6 +6,7 @@ from typing import Any
 from trainingjob_operator.api import names
 from trainingjob_operator.api.contract import Failure, Report, Training
 from trainingjob_operator.api.v1alpha1 import NodePool
+from trainingjob_operator.core.launcher_source import LauncherArchive
 from trainingjob_operator.core.observe import JobFact, PodFact, observe_job, observe_pod
 from trainingjob_operator.core.platform import Platform
 
@@ -30,6 +31,7 @@ def platform(**changes: Any) -> Platform:
         "intake_ca": "CA",
         "job_key": lambda uid: f"key-of-{uid}",
         "node_pools": {},
+        "launcher": LauncherArchive(b"PK"),
     }
     return Platform(**(values | changes))
 

@@ -4,10 +4,12 @@ import json
 
 import pytest
 
-from tests.unit.operator.core.builders import UID, job, platform, profile
+from tests.unit.operator.core.builders import UID, job, job_body, platform, profile
 from trainingjob_launcher.contract import Assignment
 from trainingjob_operator.api import names
 from trainingjob_operator.core.desired import build_pod, build_service, members
+from trainingjob_operator.core.node_pool import resolve
+from trainingjob_operator.core.observe import observe_job
 
 
 def chief(j, **kw):
@@ -158,6 +160,49 @@ def test_volumes_in_short_form_become_volumes_and_mounts():
     ]
 
 
+class TestTraining:
+    """Declarative training: the operator's trainer runs it."""
+
+    def pod(self, role="chief", **training):
+        given = {"dataset": {"builtin": {"name": "mnist"}}, "model": {"preset": "CNN"}, "loss": "mse", "epochs": 1}
+        body = job_body(1, training=given | training)
+        del body["spec"]["program"]
+        return build_pod(observe_job(body), role, 0, 1, platform())
+
+    def test_the_launcher_starts_our_trainer_in_a_folder_that_it_may_write_to(self):
+        inner = container(self.pod())
+        assert inner["command"] == ["python3", "-m", "trainingjob_launcher", "--"]
+        assert inner["args"] == ["python3", "-m", "trainingjob_trainer"]
+        assert environment(self.pod())["TRAININGJOB_WORK_DIR"]["value"] == "/workspace"
+
+    def test_its_files_are_placed_as_a_programs_are(self):
+        inline = self.pod(source={"inline": {"files": {"my_data.py": "x = 1"}}})
+        assert json.loads(environment(inline)["TRAININGJOB_FILES"]["value"]) == {"my_data.py": "x = 1"}
+        mounted = self.pod("worker", source={"configMap": {"name": "code"}})
+        assert {"name": "program", "configMap": {"name": "code"}} in mounted["spec"]["volumes"]
+        assert "TRAININGJOB_SOURCE_DIR" in environment(mounted)
+
+
+@pytest.mark.parametrize("role", ["chief", "worker"])
+def test_volumes_of_checkpoints_and_output_have_places_of_their_own(role):
+    spec = {
+        "checkpoint": {"volume": {"persistentVolumeClaim": {"claimName": "runs"}, "subPath": "mnist"}},
+        "output": {"volume": {"emptyDir": {"medium": "", "sizeLimit": "1Gi"}}},
+    }
+    pod = build_pod(job(**spec), role, 0, 1, platform())
+    named = {volume["name"]: volume for volume in pod["spec"]["volumes"]}
+    assert named["checkpoints"]["persistentVolumeClaim"] == {"claimName": "runs"}
+    assert named["output"]["emptyDir"] == {"sizeLimit": "1Gi"}
+    mounts = {mount["name"]: mount for mount in container(pod)["volumeMounts"]}
+    assert mounts["checkpoints"] == {"name": "checkpoints", "mountPath": "/checkpoints", "subPath": "mnist"}
+    assert mounts["output"] == {"name": "output", "mountPath": "/output"}
+
+
+def test_paths_of_checkpoints_and_output_need_no_volume():
+    pod = chief(job(checkpoint={"path": "/data/c"}, output={"path": "s3://models/m"}))
+    assert {"checkpoints", "output"}.isdisjoint(volume["name"] for volume in pod["spec"]["volumes"])
+
+
 class TestNodePools:
     A100 = profile(
         accelerator={"count": 8},
@@ -174,6 +219,24 @@ class TestNodePools:
         assert container(pod)["resources"]["limits"] == {"nvidia.com/gpu": 2}
         assert {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"} in pod["spec"]["tolerations"]
         assert container(pod)["image"] == "trainer:gpu"
+
+    def test_its_variables_are_the_least_of_all(self):
+        pools = {"a100": profile(env=[{"name": "NCCL_DEBUG", "value": "WARN"}, {"name": "HOME", "value": "/pool"},
+                                      {"name": "NCCL_SOCKET_IFNAME", "value": "eth0"}])}  # fmt: skip
+        pool = {"name": "a100", "env": [{"name": "NCCL_DEBUG", "value": "INFO"}]}
+        own = {"command": ["x"], "env": [{"name": "NCCL_SOCKET_IFNAME", "value": "ib0"}]}
+        env = environment(chief(job(nodePool=pool, program=own), node_pools=pools))
+        assert env["NCCL_DEBUG"]["value"] == "INFO", "the job's pool wins over the profile"
+        merged = resolve(job(nodePool=pool).spec.node_pool, pools).env
+        assert [variable.name for variable in merged] == ["HOME", "NCCL_SOCKET_IFNAME", "NCCL_DEBUG"]
+        assert env["NCCL_SOCKET_IFNAME"]["value"] == "ib0", "the program wins over both"
+        assert env["HOME"]["value"] == "/pool"
+        assert env["TRAININGJOB_NAME"]["value"] == "mnist"
+        worker = build_pod(job(nodePool=pool), "worker", 0, 1, platform(node_pools=pools))
+        assert environment(worker)["NCCL_SOCKET_IFNAME"]["value"] == "eth0"
+
+    def test_nothing_of_nccl_is_set_where_no_pool_says_so(self):
+        assert not [name for name in environment(self.pod(accelerator={"count": 8})) if name.startswith("NCCL")]
 
     def test_without_accelerators_the_job_runs_on_cpu(self):
         assert container(chief(job()))["image"] == "trainer:cpu"

@@ -11,16 +11,34 @@ from trainingjob_operator.api.names import Phase
 ORDER = [Phase.PENDING, Phase.STARTING, Phase.RUNNING, Phase.SUCCEEDED]
 NAMES = [f"mnist-{member}{suffix}" for member in ("chief-0", "worker-0", "worker-1") for suffix in ("", "-2", "-3")]
 
+EVALUATORS = [f"mnist-evaluator-0{suffix}" for suffix in ("", "-2", "-3", "-4")]
+EVALUATED = {"checkpoint": {"volume": {"emptyDir": {}}}, "evaluator": {}}
+
+
+def of_pods(names):
+    return st.one_of(
+        st.tuples(st.sampled_from(["start", "delete", "vanish", "fail"]), st.sampled_from(names)),
+        st.tuples(st.just("end"), st.sampled_from(names), st.sampled_from([0, 1, 137])),
+    )
+
+
+of_the_gang = st.one_of(
+    of_pods(NAMES),
+    st.tuples(st.just("tick"), st.sampled_from([0.5, 5.0, 20.0, 90.0])),
+    st.tuples(st.sampled_from(["form", "succeed", "settle", "reconcile"])),
+    st.tuples(st.just("restart")),
+)
 events = st.lists(
     st.one_of(
-        st.tuples(st.sampled_from(["start", "delete", "vanish", "fail"]), st.sampled_from(NAMES)),
-        st.tuples(st.just("end"), st.sampled_from(NAMES), st.sampled_from([0, 1, 137])),
-        st.tuples(st.just("tick"), st.sampled_from([0.5, 5.0, 20.0, 90.0])),
-        st.tuples(st.sampled_from(["form", "succeed", "settle", "reconcile", "start_all"])),
+        of_the_gang,
+        of_pods(EVALUATORS),
+        st.tuples(st.just("start_all")),
         st.tuples(st.just("quota"), st.sampled_from([0, 1, 2, None])),
-        st.tuples(st.just("restart")),
     ),
     max_size=40,
+)
+worlds = st.builds(
+    lambda workers, spec: World(workers, spec=spec), st.integers(0, 2), st.sampled_from([{}, EVALUATED])
 )
 
 
@@ -43,10 +61,9 @@ def check(world):
     assert all(count == 1 for count in live.values()), f"two pods of one member are wanted: {live}"
 
 
-@given(workers=st.integers(0, 2), script=events)
+@given(world=worlds, script=events)
 @settings(max_examples=300, deadline=None)
-def test_it_always_comes_to_rest_and_doing_it_again_changes_nothing(workers, script):
-    world = World(workers)
+def test_it_always_comes_to_rest_and_doing_it_again_changes_nothing(world, script):
     play(world, script)
     world.settle()
     before = len(world.created), len(world.written)
@@ -54,10 +71,9 @@ def test_it_always_comes_to_rest_and_doing_it_again_changes_nothing(workers, scr
     assert (len(world.created), len(world.written)) == before
 
 
-@given(workers=st.integers(0, 2), script=events)
+@given(world=worlds, script=events)
 @settings(max_examples=300, deadline=None)
-def test_phases_are_never_skipped_and_a_finished_job_stays_as_it_is(workers, script):
-    world = World(workers)
+def test_phases_are_never_skipped_and_a_finished_job_stays_as_it_is(world, script):
     play(world, script)
     world.settle()
     phases = [status["phase"] for status in world.written]
@@ -70,10 +86,9 @@ def test_phases_are_never_skipped_and_a_finished_job_stays_as_it_is(workers, scr
     assert len(outcomes) <= 1
 
 
-@given(workers=st.integers(0, 2), script=events)
+@given(world=worlds, script=events)
 @settings(max_examples=200, deadline=None)
-def test_a_job_that_has_finished_gets_no_more_pods(workers, script):
-    world = World(workers)
+def test_a_job_that_has_finished_gets_no_more_pods(world, script):
     play(world, script)
     world.settle()
     if world.status.get("phase") not in (Phase.SUCCEEDED, Phase.FAILED):
@@ -86,11 +101,10 @@ def test_a_job_that_has_finished_gets_no_more_pods(workers, script):
     assert len(world.created) == made
 
 
-@given(workers=st.integers(0, 2), script=events)
+@given(world=worlds, script=events)
 @settings(max_examples=300, deadline=None)
-def test_whatever_happened_a_kind_world_brings_the_job_to_an_end(workers, script):
+def test_whatever_happened_a_kind_world_brings_the_job_to_an_end(world, script):
     """Liveness: with quota, started pods and a chief that ends well, a job that has not failed succeeds."""
-    world = World(workers)
     play(world, script)
     world.quota = None
     for _ in range(6):
@@ -105,6 +119,31 @@ def test_whatever_happened_a_kind_world_brings_the_job_to_an_end(workers, script
     world.succeed()
     world.settle()
     assert world.status["phase"] in (Phase.SUCCEEDED, Phase.FAILED)
+
+
+@given(
+    workers=st.integers(0, 2),
+    script=st.lists(st.tuples(of_the_gang, st.lists(of_pods(EVALUATORS), max_size=2)), max_size=25),
+)
+@settings(max_examples=300, deadline=None)
+def test_an_evaluator_changes_nothing_for_the_gang(workers, script):
+    """Whatever happens to its pods: the same phases, at the same times, with the same pods of the members."""
+    alone, watched = World(workers), World(workers, spec=EVALUATED)
+    for step, troubles in script:
+        play(alone, [step])
+        play(watched, [step])
+        play(watched, troubles)
+    for world in (alone, watched):
+        world.settle()
+    assert _story(watched) == _story(alone)
+    failed = [pod for pod in watched.pods.values() if pod.role == "evaluator" and pod.phase == "Failed"]
+    assert len([pod for pod in failed if not pod.deleting]) <= 3
+
+
+def _story(world):
+    conditions = {c["type"]: c["status"] for c in world.status.get("conditions", ())}
+    created = [name for name in world.created if "evaluator" not in name]
+    return world.status["phase"], conditions, world.status["display"]["members"], created
 
 
 @given(workers=st.integers(0, 2), order=st.permutations(range(3)), seconds=st.floats(0, 3))

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.unit.operator.api.specs import with_training
 from tests.unit.operator.core.builders import job, platform, profile
 from trainingjob_operator.core.validation import judge
 
@@ -9,7 +10,15 @@ GPU = {"accelerator": {"count": 1}}
 PROGRAM = {"command": ["python", "x.py"]}
 
 CASES = [
-    ({"training": {"model": "cnn"}, "program": None}, "spec.training", "not in this version"),
+    ({"training": with_training(source={"inline": {"files": {"a": "", "a/b": ""}}})["training"], "program": None},
+     "spec.training.source.inline.files", "both a file and a folder"),
+    ({"training": with_training(
+        dataset={"builder": {"function": "m:f", "arguments": {"a": "x" * 98304}}})["training"], "program": None},
+     "spec.training", "may have 98304 bytes"),
+    ({"checkpoint": {"volume": {"emptyDir": {}}}, "volumes": [{"mountPath": "/checkpoints", "emptyDir": {}}]},
+     "spec.checkpoint.volume", "say path: /checkpoints instead"),
+    ({"checkpoint": {"path": "/c"}, "evaluator": {"nodePool": {"name": "a10"}},
+      "volumes": [{"mountPath": "/c", "emptyDir": {}}]}, "spec.evaluator.nodePool.name", "did you mean a100?"),
     ({"nodePool": {"name": "a10"}}, "spec.nodePool.name", "did you mean a100?"),
     ({"nodePool": {"name": "zzz"}}, "spec.nodePool.name", "there are: a100"),
     ({"program": {"args": ["x"]}}, "spec.program.command", "write [python, your_script.py]"),
@@ -56,8 +65,10 @@ def _without_program(spec):
 
 
 def test_an_accelerator_needs_an_image_for_it():
-    problems = judge(job(nodePool=GPU).spec, platform(gpu_image=""))
-    assert [p.field for p in problems] == ["spec.image"]
+    beside = {"evaluator": {"nodePool": GPU}, "checkpoint": {"path": "gs://bucket/c"}}
+    for spec in ({"nodePool": GPU}, beside):
+        problems = judge(job(**spec).spec, platform(gpu_image=""))
+        assert [p.field for p in problems] == ["spec.image"]
     assert judge(job(nodePool=GPU, image="mine:1").spec, platform(gpu_image="")) == ()
 
 

@@ -17,9 +17,10 @@ from trainingjob_operator.core.refusal import Refusal, judge_refusal
 
 @dataclass
 class World:
-    """One job of `workers` workers."""
+    """One job of `workers` workers, with `spec` besides."""
 
     workers: int
+    spec: dict[str, Any] = field(default_factory=dict)
     now: Any = T0
     status: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
@@ -35,7 +36,7 @@ class World:
     @property
     def job(self) -> JobFact:
         status = self.status | ({"training": self.training} if self.training else {})
-        return observe_job(job_body(self.workers, status))
+        return observe_job(job_body(self.workers, status, **self.spec))
 
     def decide(self) -> Plan:
         return decide(self.job, self.pods.values(), self.refusals.values(), platform(), self.now, self.written_at)
@@ -66,7 +67,7 @@ class World:
         raise AssertionError("does not come to rest")
 
     def _create(self, create) -> None:
-        if create.subject == "service":
+        if create.subject in ("service", "launcher"):
             return
         if self.quota is not None and len(self.pods) >= self.quota:
             error = forbidden("exceeded quota: q")
@@ -108,7 +109,7 @@ class World:
     def form(self) -> None:
         """The gang forms if all members' newest pods run, and the chief says so."""
         up = {pod.member for pod in self.pods.values() if pod.phase == "Running" and not pod.deleting}
-        if len(up) == self.workers + 1:
+        if len(up - {"evaluator-0"}) == self.workers + 1:
             self.training = {"incarnation": 1, "generation": 1, "sequence": 1, "state": "Running"}
 
     def succeed(self) -> None:
@@ -122,6 +123,8 @@ class World:
         if pod is None or not self.training:
             return
         self.end(name, 1)
+        if pod.role == "evaluator":
+            return  # nobody's failure but its own
         verdict = Failure(pod.member, "ProgramError", "boom", exit_code=1, generation=1)
         for chief in [p for p in self.pods.values() if p.role == "chief" and p.phase == "Running"]:
             self.end(chief.name, 1, final_report("Failed", verdict))
