@@ -8,7 +8,7 @@ help: ## List these commands
 	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 demo: ## A cluster, the images, the operator, and the MNIST job to its end
 	@deploy/demo.sh
-test: ## Every test: verify, chart, apiserver, e2e
+test: ## Every test: verify, chart, trainer, apiserver, e2e
 	@deploy/test.sh
 
 ##@ Cluster
@@ -34,20 +34,25 @@ test-unit: venv ## Unit tests only
 	@.venv/bin/python -m pytest -ra tests/unit
 test-chart: ## The Helm chart's tests
 	@deploy/test.sh chart
+test-trainer: ## Tests with TensorFlow, without a cluster: the trainer, the Keras hooks, the examples
+	@deploy/test.sh trainer
 test-apiserver: ## Tests against etcd and kube-apiserver
 	@deploy/test.sh apiserver
 test-e2e: ## Tests with real pods on a cluster (brings it up, installs the operator)
 	@deploy/test.sh e2e
+bench: ## Measure training speed and start-up against hand-written loops (ARGS="--only start" for a part)
+	@deploy/bench.sh $(ARGS)
 lint: venv ## ruff and shellcheck
 	@.venv/bin/ruff check .
 	@git ls-files -co --exclude-standard -- '*.sh' .ci/run | xargs .venv/bin/shellcheck --external-sources --source-path=SCRIPTDIR --exclude=SC1090,SC1091
 format: venv ## Format and fix what can be fixed
 	@.venv/bin/ruff check --fix --quiet . || true
 	@.venv/bin/ruff format .
-generate: venv ## Write generated files anew: the chart's CRD and values schema
+generate: venv ## Write generated files anew: the chart's CRD and values schema, the field reference
 	@PYTHONPATH=operator:trainer_image .venv/bin/python -m trainingjob_operator crd --chart > charts/trainingjob-operator/templates/crd.yaml.new
 	@mv charts/trainingjob-operator/templates/crd.yaml.new charts/trainingjob-operator/templates/crd.yaml
 	@PYTHONPATH=operator:trainer_image .venv/bin/python charts/trainingjob-operator/hack/values_schema.py
+	@PYTHONPATH=operator:trainer_image .venv/bin/python docs/hack/reference.py
 lock: ## Write requirements/*.lock anew (make lock ARGS=--upgrade takes newer versions)
 	@deploy/lock.sh $(ARGS)
 
@@ -59,4 +64,4 @@ clean-cache: cluster-down ## Also remove built programs, images and the node's i
 	@deploy/clean-cache.sh
 
 .PHONY: help demo test cluster cluster-down kubeconfig images install uninstall venv verify test-unit test-chart \
-	test-apiserver test-e2e lint format generate lock clean clean-cache
+	test-trainer test-apiserver test-e2e bench lint format generate lock clean clean-cache

@@ -25,30 +25,33 @@ helm_lint() {
   "$("$ROOT/deploy/local/tools.sh" --path helm)" lint --strict "$CHART"
 }
 # The GPU image is too large to build in CI (4 GB): at least its lock must still follow from its requirements.
+lock_follows() { # NAME ARGUMENT…
+  local file=requirements/$1.lock new rc=0
+  shift
+  new=$(mktemp)
+  cp "$file" "$new"
+  "$(source deploy/python.sh && uv_program)" pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+    --no-emit-index-url --no-header -o "$new" "$@" >/dev/null || rc=1
+  diff -u "$file" "$new" || rc=1
+  rm -f "$new"
+  [ "$rc" -eq 0 ] || echo "$file does not follow from its requirements: run make lock" >&2
+  return "$rc"
+}
 locks() {
-  local kind out
-  for kind in cpu gpu; do
-    out=$(mktemp)
-    cp "requirements/trainer-$kind.lock" "$out"
-    if ! "$(source deploy/python.sh && uv_program)" pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-      --no-emit-index-url --no-header -o "$out" "trainer_image/requirements-$kind.in" >/dev/null ||
-      ! diff -u "requirements/trainer-$kind.lock" "$out"; then
-      rm -f "$out"
-      echo "requirements/trainer-$kind.lock does not follow from trainer_image/requirements-$kind.in: run make lock" >&2
-      return 1
-    fi
-    rm -f "$out"
-  done
+  lock_follows trainer-cpu trainer_image/requirements-cpu.in &&
+    lock_follows trainer-gpu trainer_image/requirements-gpu.in &&
+    lock_follows trainer-test -c requirements/trainer-cpu.lock --excludes tests/trainer/excludes.txt tests/trainer/requirements.in &&
+    lock_follows own-image tests/e2e/own_image/requirements.in
 }
 
 check "ruff check" "$BIN/ruff" check .
 check "ruff format" "$BIN/ruff" format --check --quiet .
 check "mypy" "$BIN/mypy"
-check "import layers" env PYTHONPATH=operator:trainer_image "$BIN/lint-imports" --no-cache
+check "import layers" env PYTHONPATH=client:operator:trainer_image "$BIN/lint-imports" --no-cache
 check "shell syntax" shell_syntax
 check "shellcheck" shell_lint
 check "CRD in the chart" crd_drift
-check "locks of the trainer images" locks
+check "locks of the images" locks
 check "helm lint" helm_lint
 # a run that hangs is ended with a dump of its threads
 check "unit tests" timeout --foreground --signal=ABRT --kill-after=10 900 "$BIN/python" -m pytest -ra -q tests/unit

@@ -10,7 +10,7 @@ from pydantic import Field, StringConstraints
 from trainingjob_operator.api.rules import Rule, exactly_one
 from trainingjob_operator.api.types import Model, Passthrough
 
-#: On a volume, or where TensorFlow reads: gs://, s3://. Wildcards are those of a shell.
+#: On a volume, or where the image's TensorFlow reads: gs://, with a plugin s3:// and others.
 DATA_PATH_PATTERN = r"^(/|[a-z][a-z0-9+.-]*://)[^\s]*$"
 DataPath = Annotated[str, StringConstraints(pattern=DATA_PATH_PATTERN, max_length=1024)]
 FUNCTION_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*$"

@@ -217,8 +217,8 @@ class Checkpoint(Model):
     )
 
     path: DataPath | None = None
-    """A folder on one of the job's volumes, or gs:// or s3://. A folder belongs to one training: who is given it,
-    resumes it."""
+    """A folder on one of the job's volumes, or gs://, or where else the image's TensorFlow writes. A folder
+    belongs to one training: who is given it, resumes it."""
     volume: VolumeSource | None = None
     """A volume for the checkpoints alone. Members see it as /checkpoints."""
     every_steps: Annotated[int, Field(ge=1, le=1_000_000_000)] | None = None
@@ -235,7 +235,7 @@ class Output(Model):
     rules: ClassVar = (exactly_one("path", "volume"),)
 
     path: DataPath | None = None
-    """A folder on one of the job's volumes, or gs:// or s3://."""
+    """A folder on one of the job's volumes, or gs://, or where else the image's TensorFlow writes."""
     volume: VolumeSource | None = None
     """A volume for the model alone. Members see it as /output."""
     format: Literal["keras", "savedModel"] = "keras"

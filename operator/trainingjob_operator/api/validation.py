@@ -100,7 +100,7 @@ _PATTERNS = {
     api_types.EXTENDED_RESOURCE_PATTERN: "must be a resource with its domain, like nvidia.com/gpu",
     api_types.ABSOLUTE_PATH_PATTERN: "must be an absolute path without . and .. and :, like /data",
     api_types.MOUNT_PATH_PATTERN: "must be an absolute path below /, without . and .. and :, like /data",
-    api_data.DATA_PATH_PATTERN: "must be an absolute path like /data/train, or begin with gs:// or s3://",
+    api_data.DATA_PATH_PATTERN: "must be an absolute path like /data/train, or an address like gs://bucket/train",
     api_data.FUNCTION_PATTERN: "must be a module and a function, like my_data:load",
     api_types.RELATIVE_PATH_PATTERN: "must be a relative path without . and .. and :, like train/images",
 }

@@ -7,8 +7,8 @@ from trainingjob_operator.api.v1alpha1 import TrainingJobSpec
 from trainingjob_operator.api.validation import Problem
 from trainingjob_operator.core.volumes import CHECKPOINT_DIR, OUTPUT_DIR, WORK_DIR
 
-#: File systems that TensorFlow reads in the trainer image. Others need an image with their plugin.
-REMOTE = ("file", "gs", "http", "https", "s3")
+#: What TensorFlow 2.21 reads by itself. Others, s3:// too, need an image with their plugin (tensorflow-io).
+REMOTE = ("file", "gs")
 
 
 def judge_paths(spec: TrainingJobSpec) -> Iterator[Problem]:
@@ -25,6 +25,7 @@ def judge_paths(spec: TrainingJobSpec) -> Iterator[Problem]:
 
 def _kept(path: str, field: str, spec: TrainingJobSpec) -> Iterator[Problem]:
     if not path.startswith("/"):
+        yield from _remote(path, field, spec)
         return
     mount = _mount(path, spec)
     if mount is None and not _mounts_of_template(spec):
@@ -32,7 +33,7 @@ def _kept(path: str, field: str, spec: TrainingJobSpec) -> Iterator[Problem]:
             field,
             path,
             "lies on none of the job's volumes, so it is gone with the pod: mount one there (spec.volumes), write "
-            f"{field.removeprefix('spec.').removesuffix('.path')}.volume instead, or gs:// or s3://",
+            f"{field.removeprefix('spec.').removesuffix('.path')}.volume instead, or gs://",
         )
     elif mount is not None and _read_only(mount, spec):
         yield Problem(field, path, f"the volume at {mount} is readOnly: remove that, or write elsewhere")
@@ -41,7 +42,10 @@ def _kept(path: str, field: str, spec: TrainingJobSpec) -> Iterator[Problem]:
 def _data(dataset: Dataset, field: str, spec: TrainingJobSpec) -> Iterator[Problem]:
     for name in ("npz", "csv", "tfrecord", "images"):
         source = getattr(dataset, name)
-        if source is None or not source.path.startswith("/"):
+        if source is None:
+            continue
+        if not source.path.startswith("/"):
+            yield from _remote(source.path, f"{field}.{name}.path", spec)
             continue
         in_files = source.path.startswith(f"{WORK_DIR}/") and spec.training is not None and spec.training.source
         # an image of the job's own may hold data; ours does not
@@ -55,8 +59,19 @@ def _data(dataset: Dataset, field: str, spec: TrainingJobSpec) -> Iterator[Probl
                 f"{field}.{name}.path",
                 source.path,
                 "lies on none of the job's volumes, and the trainer image holds no data: mount a volume there "
-                "(spec.volumes), or write gs:// or s3://",
+                "(spec.volumes), or write gs://",
             )
+
+
+def _remote(path: str, field: str, spec: TrainingJobSpec) -> Iterator[Problem]:
+    scheme = path.partition("://")[0]
+    if spec.image is None and scheme not in REMOTE:
+        yield Problem(
+            field,
+            path,
+            f"the TensorFlow of the trainer image reads gs:// and no {scheme}://: mount the bucket as a volume (by a "
+            "CSI driver), or bring an image with a plugin for it",
+        )
 
 
 def _mount(path: str, spec: TrainingJobSpec) -> str | None:

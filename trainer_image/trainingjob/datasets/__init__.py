@@ -24,11 +24,20 @@ def mnist() -> Tuple[Split, Split]:
 
     `x` has the shape (n, 28, 28), grey values 0-255 as uint8, ink is bright; `y` has the shape (n,), digits 0-9 as
     uint8. The split is always the same, and both parts are in random order.
+
+    Raises:
+        FileNotFoundError: the program runs in an image of the user's own, which has no digits.
     """
     import numpy as np
 
-    with np.load(MNIST_FILE) as data:
-        images, labels = data["images"], data["labels"]
+    try:
+        with np.load(MNIST_FILE) as data:
+            images, labels = data["images"], data["labels"]
+    except (FileNotFoundError, NotADirectoryError) as error:  # the launcher that images of one's own get is a zip
+        raise FileNotFoundError(
+            "the digits lie in the installation's trainer image, and this is another image: leave spec.image out, or "
+            "read data of your own"
+        ) from error
     order = np.argsort(_random(len(labels), _SPLIT_SEED), kind="stable")
     train, test = order[:MNIST_TRAIN], order[MNIST_TRAIN:]
     return (images[train], labels[train]), (images[test], labels[test])

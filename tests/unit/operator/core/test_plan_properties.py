@@ -125,7 +125,7 @@ def test_whatever_happened_a_kind_world_brings_the_job_to_an_end(world, script):
     workers=st.integers(0, 2),
     script=st.lists(st.tuples(of_the_gang, st.lists(of_pods(EVALUATORS), max_size=2)), max_size=25),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_an_evaluator_changes_nothing_for_the_gang(workers, script):
     """Whatever happens to its pods: the same phases, at the same times, with the same pods of the members."""
     alone, watched = World(workers), World(workers, spec=EVALUATED)

@@ -258,3 +258,19 @@ def test_a_model_of_a_thousand_layers_is_judged_in_a_moment() -> None:
     began = time.perf_counter()
     assert problems(model=body) == []
     assert time.perf_counter() - began < 2
+
+
+def test_the_trainer_image_reads_no_s3():
+    """TensorFlow 2.21 registers ram, file and gs; an image of one's own may have a plugin."""
+    training = TRAINING | {"dataset": {"npz": {"path": "s3://bucket/train.npz"}}}
+    spec = {"training": training} | {"checkpoint": {"path": "s3://bucket/c"}, "output": {"path": "gs://bucket/o"}}
+    problems = list(judge_training(_read(spec), platform()))
+    assert [p.field for p in problems] == ["spec.checkpoint.path", "spec.training.dataset.npz.path"]
+    assert all("mount the bucket as a volume" in p.message for p in problems)
+    assert list(judge_training(_read(spec | {"image": "mine"}), platform())) == []
+
+
+def _read(spec):
+    model, problems = parse_spec(spec)
+    assert model is not None, problems
+    return model
