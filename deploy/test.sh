@@ -2,6 +2,7 @@
 # test.sh [TIER…]: runs tests and says at the end what ran, how it ended and how long it took. Tiers, in this order:
 #   verify     format, lint, types, layers, drift of generated files, the unit tests        (seconds, no cluster)
 #   chart      the Helm chart, rendered                                                      (seconds, no cluster)
+#   trainer    the trainer, the Keras hooks and the examples with TensorFlow, as plain processes   (minutes, no cluster)
 #   apiserver  against etcd and kube-apiserver alone                                         (a minute)
 #   e2e        real pods on a real cluster                                                   (minutes)
 # All of them unless some are named. What pytest skips is listed with its reason (-ra). PYTEST_ARGS goes to pytest.
@@ -12,10 +13,10 @@ cd "$ROOT"
 summary=()
 failed=0
 
-# pytest_ FOLDER SECONDS: a run that hangs is ended with a dump of its threads. Exit code 5, "nothing collected", is a failure too: a tier without tests has not passed.
+# pytest_ FOLDER SECONDS [PYTHON]: a run that hangs is ended with a dump of its threads. Exit code 5, "nothing collected", is a failure too: a tier without tests has not passed.
 pytest_() {
   # shellcheck disable=SC2086
-  timeout --foreground --signal=ABRT --kill-after=10 "$2" .venv/bin/python -m pytest -ra ${PYTEST_ARGS:-} "$1"
+  timeout --foreground --signal=ABRT --kill-after=10 "$2" "${3:-.venv/bin/python}" -m pytest -ra ${PYTEST_ARGS:-} "$1"
 }
 
 verify() { "$ROOT/deploy/verify.sh"; }
@@ -29,6 +30,11 @@ chart() {
   pinned_helm
   pytest_ tests/chart 600
 }
+trainer() {
+  local environment
+  environment=$("$ROOT/deploy/venv.sh" trainer)
+  pytest_ tests/trainer 1800 "$environment/bin/python"
+}
 apiserver() {
   "$ROOT/deploy/local/tools.sh" etcd kube-apiserver kubectl
   pinned_helm
@@ -40,6 +46,7 @@ e2e() {
   # the operator of the tests is the chart's, with the images of this working tree
   "$ROOT/deploy/install.sh"
   images=$("$ROOT/deploy/images.sh" --print)
+  "$ROOT/deploy/images/own.sh" >/dev/null
   KUBECTL=$(program kubectl)
   HELM=$(program helm)
   KUBECONFIG=$(kubeconfig_file)
@@ -47,7 +54,8 @@ e2e() {
   TRAININGJOB_TEST_BACKEND=$(backend)
   TRAININGJOB_TEST_OPERATOR_IMAGE=$(sed -n 's/^OPERATOR_IMAGE=//p' <<<"$images")
   TRAININGJOB_TEST_TRAINER_IMAGE=$(sed -n 's/^TRAINER_IMAGE=//p' <<<"$images")
-  export KUBECTL HELM KUBECONFIG TRAININGJOB_TEST_CONTEXT TRAININGJOB_TEST_BACKEND
+  TRAININGJOB_TEST_OWN_IMAGE=$("$ROOT/deploy/images/own.sh" --print | sed -n 's/^OWN_IMAGE=//p')
+  export KUBECTL HELM KUBECONFIG TRAININGJOB_TEST_OWN_IMAGE TRAININGJOB_TEST_CONTEXT TRAININGJOB_TEST_BACKEND
   export TRAININGJOB_TEST_OPERATOR_IMAGE TRAININGJOB_TEST_TRAINER_IMAGE
   pytest_ tests/e2e 3000
 }
@@ -64,11 +72,11 @@ tier() {
 
 [ "${1:-}" != --sourced ] || return 0
 "$ROOT/deploy/venv.sh"
-[ $# -gt 0 ] || set -- verify chart apiserver e2e
+[ $# -gt 0 ] || set -- verify chart trainer apiserver e2e
 for name in "$@"; do
   case $name in
-    verify | chart | apiserver | e2e) tier "$name" ;;
-    *) die "no tier is called $name: verify, chart, apiserver, e2e" ;;
+    verify | chart | trainer | apiserver | e2e) tier "$name" ;;
+    *) die "no tier is called $name: verify, chart, trainer, apiserver, e2e" ;;
   esac
 done
 printf '\n== summary\n' >&2

@@ -53,7 +53,12 @@ def test_everything_is_read() -> None:
     assert (training.steps, training.class_weights) == (70, {1: 5.0, "cat": 0.5})
     assert (training.clipping, training.accumulation, training.precision) == (("globalNorm", 1.0), 4, "bfloat16")
     assert checkpoint is not None
-    assert (checkpoint.path, checkpoint.every_steps, checkpoint.every_seconds, checkpoint.keep) == ("/c", None, 60.0, 2)
+    assert (checkpoint.path, checkpoint.every_steps, checkpoint.every_seconds, checkpoint.keep) == (
+        "/c",
+        None,
+        60.0,
+        2,
+    )
     assert document.stop_when == StopWhen("val_loss", patience=3, restore_best=True)
     assert document.communication == "ring"
 
@@ -73,7 +78,10 @@ def test_everything_is_read() -> None:
         (text({"classWeights": {"1": "x"}}), r"classWeights\.1: is 'x'; write a number"),
         (text(stopWhen={"metric": "loss"}), r"spec\.stopWhen: write reaches, patience, or both"),
         (text(checkpoint={"keep": 1}), r"spec\.checkpoint\.path: is missing"),
-        (text(output={"path": "/o", "format": "onnx"}), r"spec\.output\.format: is 'onnx'; write one of keras, savedModel"),
+        (
+            text(output={"path": "/o", "format": "onnx"}),
+            r"spec\.output\.format: is 'onnx'; write one of keras, savedModel",
+        ),
     ],
 )
 def test_what_is_wrong_is_named_with_value_and_remedy(wrong: str, said: str) -> None:

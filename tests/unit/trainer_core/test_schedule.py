@@ -41,7 +41,9 @@ def test_validation_comes_with_the_epochs_or_every_so_many_steps_and_at_the_end(
     assert not any(Plan(25, 10).validation_due(step) for step in range(26))
 
 
-@pytest.mark.parametrize(("steps", "seconds", "next_steps"), [(1, 1.0, 1), (10, CALL_SECONDS, 10), (10, CALL_SECONDS / 2, 20)])
+@pytest.mark.parametrize(
+    ("steps", "seconds", "next_steps"), [(1, 1.0, 1), (10, CALL_SECONDS, 10), (10, CALL_SECONDS / 2, 20)]
+)
 def test_a_call_gets_as_many_steps_as_fit(steps: int, seconds: float, next_steps: int) -> None:
     assert steps_per_call(steps, seconds) == next_steps
 

@@ -43,7 +43,9 @@ def test_reaches_looks_up_for_what_is_to_be_large_and_down_for_the_rest(
         ([3, float("nan"), float("nan")], 0.0, True),
     ],
 )
-def test_patience_counts_observations_in_a_row_that_are_not_better(values: list[float], min_delta: float, ends: bool) -> None:
+def test_patience_counts_observations_in_a_row_that_are_not_better(
+    values: list[float], min_delta: float, ends: bool
+) -> None:
     stopping = fed(StopWhen("loss", patience=2, min_delta=min_delta), values)
     assert (stopping.reason is not None) is ends
 

@@ -1,0 +1,130 @@
+"""What is compared with what. The job is always the CNN of examples/mnist-cnn.yaml with a global batch of 128."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from tests.bench.pairs import Target, alternately
+from tests.bench.runs import (
+    ROOT,
+    Program,
+    declarative,
+    script,
+    seconds_of,
+    seconds_to_first_step,
+    speeds_with_and_without_reports,
+    steps_per_second,
+)
+
+BATCH = 128
+#: After the first step: until caches are warm, and then for how long a run is measured.
+WARM_SECONDS, SECONDS = 3.0, 6.0
+#: Several members share the processors: each gets its part of them, as the launcher gives it under a CPU quota.
+ONE_THREAD = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "2"}
+
+TRAINING: dict[str, Any] = {
+    "dataset": {"builtin": {"name": "mnist"}},
+    "pipeline": {"shuffle": True, "cache": "none", "prefetch": 2},
+    "model": {
+        "layers": [
+            {"Conv2D": {"filters": 32, "kernel_size": 3, "activation": "relu"}},
+            "MaxPooling2D",
+            "Flatten",
+            {"Dense": {"units": 10, "activation": "softmax"}},
+        ]
+    },
+    "optimizer": "adam",
+    "loss": "sparse_categorical_crossentropy",
+    "metrics": ["accuracy"],
+    "steps": 1_000_000,
+    "globalBatchSize": BATCH,
+    "gradientAccumulation": 1,
+    "precision": "float32",
+    "seed": 1,
+}
+HOOKS = '{"version": 1, "keras": {"patchFit": true}}'
+#: Pairs of calls, of a third of a second each, for each pair that is asked for.
+REPORT_PAIRS = 20
+DOCUMENT = {"version": 1, "training": TRAINING, "communication": "auto", "keras": {"patchFit": True}}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """`pairs` makes as many measurements of both as it is asked for."""
+
+    key: str
+    name: str
+    ours: str
+    other: str
+    target: Target
+    pairs: Callable[[int], Iterator[tuple[float, float]]]
+    unit: str = "img/s"
+
+
+@dataclass(frozen=True)
+class _Side:
+    """One side of a comparison: measures once when it is called."""
+
+    name: str
+    measure: Callable[[], float]
+
+
+def _compare(key: str, name: str, ours: _Side, other: _Side, target: Target, unit: str = "img/s") -> Comparison:
+    def pairs(count: int) -> Iterator[tuple[float, float]]:
+        return itertools.islice(alternately(ours.measure, other.measure), count)
+
+    return Comparison(key, name, ours.name, other.name, target, pairs, unit)
+
+
+def _speed(program: Program, members: int) -> _Side:
+    program = dataclasses.replace(program, env={**program.env, **(ONE_THREAD if members > 1 else {})})
+    return _Side(program.name, lambda: BATCH * steps_per_second(program, members, WARM_SECONDS, SECONDS))
+
+
+def _declarative(members: int) -> _Side:
+    return _speed(declarative("declarative trainer", DOCUMENT), members)
+
+
+def _loop(members: int, steps_per_call: int = 10) -> _Side:
+    name = f"hand-written loop, {steps_per_call} step{'s' if steps_per_call > 1 else ''} a call"
+    return _speed(script(name, "loop.py", str(steps_per_call)), members)
+
+
+def _fit(members: int, *, hooked: bool) -> _Side:
+    if not hooked:
+        return _speed(script("Keras fit as it is", "fit.py"), members)
+    # what the launcher does for a program: our sitecustomize comes first, and there are reports
+    env = {"PYTHONPATH": str(ROOT / "trainer_image" / "trainingjob_hooks" / "site"), "TRAININGJOB_SPEC": HOOKS}
+    return _speed(dataclasses.replace(script("Keras fit with the hooks", "fit.py", **env), reports=True), members)
+
+
+def _start() -> _Side:
+    return _Side("declarative trainer", lambda: seconds_to_first_step(declarative("declarative trainer", DOCUMENT)))
+
+
+def _import() -> _Side:
+    return _Side("import tensorflow", lambda: seconds_of([sys.executable, "-c", "import tensorflow"]))
+
+
+def _reports(pairs: int) -> Iterator[tuple[float, float]]:
+    """Tens of pairs for each one asked for: they are short ones, all from one run."""
+    trainer = declarative("reports", DOCUMENT)
+    program = dataclasses.replace(script("reports", "reports.py", **trainer.env), reports=True)
+    for with_, without in speeds_with_and_without_reports(program, pairs * REPORT_PAIRS, WARM_SECONDS):
+        yield BATCH * with_, BATCH * without
+
+
+COMPARISONS = (
+    _compare("one", "declarative, 1 member", _declarative(1), _loop(1), Target(at_least=0.95)),
+    _compare("two", "declarative, 2 members", _declarative(2), _loop(2), Target(at_least=0.95)),
+    _compare("fit-one", "fit, 1 member", _fit(1, hooked=True), _fit(1, hooked=False), Target(at_least=0.95)),
+    _compare("fit-two", "fit, 2 members", _fit(2, hooked=True), _loop(2), Target(at_least=0.90)),
+    _compare("fit-two-plain", "fit, 2 members", _fit(2, hooked=True), _loop(2, 1), Target(at_least=0.90)),
+    _compare("start", "start to first step", _start(), _import(), Target(at_most=1.5), "s"),
+    Comparison("reports", "reports", "with reports", "without reports", Target(at_least=0.995), _reports),
+)
