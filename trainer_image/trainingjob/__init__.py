@@ -3,8 +3,9 @@
     import trainingjob
     trainingjob.report(step=120, total_steps=830, loss=0.31)        # shown by `kubectl get tj`
     (x_train, y_train), (x_test, y_test) = trainingjob.datasets.mnist()
+    state = trainingjob.checkpoint(model=model, optimizer=optimizer)    # resumes; state.step, state.save(step)
 
-Outside a TrainingJob `report` does nothing, so a program runs the same on a laptop.
+Outside a TrainingJob `report` and `checkpoint` do nothing, so a program runs the same on a laptop.
 """
 
 from __future__ import annotations
@@ -13,16 +14,19 @@ from trainingjob._progress import flush, report
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import ModuleType
+    from typing import Any
 
     from trainingjob import datasets
+    from trainingjob._checkpoint_state import checkpoint
 
-__all__ = ["report", "flush", "datasets"]
+__all__ = ["report", "flush", "checkpoint", "datasets"]
 
 
-def __getattr__(name: str) -> ModuleType:
+def __getattr__(name: str) -> Any:
+    import importlib
+
     if name == "datasets":
-        import importlib
-
         return importlib.import_module("trainingjob.datasets")
+    if name == "checkpoint":
+        return importlib.import_module("trainingjob._checkpoint_state").checkpoint
     raise AttributeError(f"module 'trainingjob' has no attribute {name!r}; it has {', '.join(__all__)}")

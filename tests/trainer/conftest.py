@@ -1,0 +1,38 @@
+"""The tests with TensorFlow: on the processors of this machine, with nothing of the caller's environment in their way.
+
+They run in the environment that `deploy/venv.sh trainer` makes. Nothing is skipped for lack of TensorFlow: without it
+the run ends at once.
+"""
+
+import importlib.util
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+#: For this process and for all that it starts. TensorFlow reads most of them when it is imported.
+ENVIRONMENT = {
+    "CUDA_VISIBLE_DEVICES": "-1",  # a GPU would be as right, but not to the last digit
+    "KERAS_BACKEND": "tensorflow",
+    "TF_CPP_MIN_LOG_LEVEL": "2",
+    "PYTHONDONTWRITEBYTECODE": "1",
+}
+#: What a TrainingJob sets, and what turns Keras 3 into Keras 2: each test that wants them says so.
+UNSET = ("TF_CONFIG", "TF_USE_LEGACY_KERAS", "KERAS_HOME", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Prepare the environment, before any test module can import TensorFlow."""
+    for name in [*UNSET, *(name for name in os.environ if name.startswith("TRAININGJOB_"))]:
+        os.environ.pop(name, None)
+    os.environ.update(ENVIRONMENT)
+    # what comes first stays first: another version of Keras, for example
+    ours = [str(ROOT / "trainer_image"), str(ROOT)]
+    given = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path and path not in ours]
+    os.environ["PYTHONPATH"] = os.pathsep.join([*given, *ours])
+    if importlib.util.find_spec("tensorflow") is None:
+        raise pytest.UsageError(
+            "these tests need TensorFlow, which this Python does not have: run `make test-trainer`, or pytest with "
+            "$(deploy/venv.sh trainer)/bin/python"
+        )

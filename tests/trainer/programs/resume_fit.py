@@ -1,0 +1,125 @@
+"""A `fit` script that knows nothing of checkpoints: Adam, shuffled data, validation, callbacks with a memory.
+
+    resume_fit.py [numpy|dataset] [--die-at STEP | --term-at STEP] [--epochs N] [--fits N] [--dropout] [--lazy] [--stop]
+
+With --die-at the process that is the chief kills itself (SIGKILL) after that many steps of its own.
+"""
+
+import argparse
+import os
+import signal
+import sys
+
+import numpy as np
+
+if os.environ.get("TF_USE_LEGACY_KERAS"):
+    import tensorflow as tf
+    import tf_keras as keras
+else:
+    import tensorflow as tf
+
+    keras = tf.keras
+
+sys.path.insert(0, os.path.dirname(__file__))
+import results
+
+parser = argparse.ArgumentParser()
+parser.add_argument("data", nargs="?", default="numpy")
+parser.add_argument("--die-at", type=int, default=0)
+parser.add_argument("--term-at", type=int, default=0)
+parser.add_argument("--epochs", type=int, default=4)
+parser.add_argument("--fits", type=int, default=1)
+parser.add_argument("--dropout", action="store_true")
+parser.add_argument("--normalize", action="store_true")
+parser.add_argument("--lazy", action="store_true")
+parser.add_argument("--stop", action="store_true")
+parser.add_argument("--seed", type=int, default=7)
+args = parser.parse_args()
+EXAMPLES, BATCH = 200, 24  # a last batch of 8 in each epoch of 9
+
+if args.seed:
+    keras.utils.set_random_seed(args.seed)
+random = np.random.default_rng(3)
+x = random.normal(size=(EXAMPLES, 12)).astype("float32")
+y = (x @ random.normal(size=12) + 0.3 * random.normal(size=EXAMPLES) > 0).astype("float32")
+
+
+class Counter(keras.callbacks.Callback):
+    """A callback of the user's own: what it counts must not begin again."""
+
+    def __init__(self):
+        super().__init__()
+        self.batches = 0
+        self.losses = []
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.batches += 1
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.losses.append(float(logs["loss"]))
+
+
+class Death(keras.callbacks.Callback):
+    """The end of a node, at a step of this process."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        done[0] += 1
+        if done[0] == args.term_at:
+            os.kill(os.getpid(), signal.SIGTERM)
+        if args.die_at and done[0] >= args.die_at and os.environ.get("TRAININGJOB_MEMBER", "chief-0") == "chief-0":
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+done = [0]
+layers = [] if args.lazy else [keras.layers.Input((12,))]
+layers.append(keras.layers.Dense(16, activation="relu"))
+if args.normalize:
+    layers.append(keras.layers.BatchNormalization())
+if args.dropout:
+    layers.append(keras.layers.Dropout(0.3))
+layers.append(keras.layers.Dense(1, activation="sigmoid"))
+model = keras.Sequential(layers)
+model.compile(
+    optimizer=keras.optimizers.Adam(0.02),
+    loss="binary_crossentropy",
+    metrics=["accuracy", keras.metrics.AUC(name="auc")],
+)
+counter = Counter()
+plateau = keras.callbacks.ReduceLROnPlateau(monitor="val_loss", factor=0.5, patience=0, min_delta=10.0, cooldown=0)
+early = keras.callbacks.EarlyStopping(
+    monitor="val_loss",
+    patience=2 if args.stop else 100,
+    min_delta=10.0 if args.stop else 0,
+    restore_best_weights=True,
+)
+histories = []
+for _ in range(args.fits):
+    if args.data == "dataset":
+        data = tf.data.Dataset.from_tensor_slices((x, y)).shuffle(EXAMPLES).batch(BATCH)
+        kwargs = {"x": data}
+    else:
+        kwargs = {"x": x, "y": y, "batch_size": BATCH}
+    history = model.fit(
+        **kwargs,
+        epochs=args.epochs,
+        verbose=0,
+        validation_data=(x[:64], y[:64]),
+        callbacks=[counter, plateau, early, Death()],
+    )
+    histories.append({key: [float(v) for v in values] for key, values in history.history.items()})
+evaluated = model.evaluate(x, y, batch_size=BATCH, verbose=0, return_dict=True)
+rate = model.optimizer.learning_rate
+results.write(
+    {
+        "weights": [np.asarray(w).ravel().astype(float).tolist() for w in model.get_weights()],
+        "histories": histories,
+        "epochs": list(history.epoch),
+        "iterations": int(model.optimizer.iterations.numpy()),
+        "rate": float(rate.numpy() if hasattr(rate, "numpy") else rate),
+        "counted": counter.batches,
+        "losses": counter.losses,
+        "early": {"wait": early.wait, "best": float(early.best), "stopped": early.stopped_epoch},
+        "evaluated": {key: float(value) for key, value in evaluated.items()},
+        "steps": done[0],
+    }
+)

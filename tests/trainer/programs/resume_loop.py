@@ -1,0 +1,82 @@
+"""A custom loop with trainingjob.checkpoint: Keras model, optimizer, a variable and a random generator of its own.
+
+resume_loop.py [--die-at STEP] [--steps N] [--units N] [--keras legacy]
+"""
+
+import argparse
+import json
+import os
+import signal
+import sys
+
+import numpy as np
+import tensorflow as tf
+
+import trainingjob
+
+sys.path.insert(0, os.path.dirname(__file__))
+import results
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--die-at", type=int, default=0)
+parser.add_argument("--term-at", type=int, default=0)
+parser.add_argument("--steps", type=int, default=40)
+parser.add_argument("--units", type=int, default=8)
+args = parser.parse_args()
+
+several = len(json.loads(os.environ.get("TF_CONFIG", "{}")).get("cluster", {})) > 1
+strategy = tf.distribute.MultiWorkerMirroredStrategy() if several else tf.distribute.get_strategy()
+rank = {"chief-0": 0, "worker-0": 1}.get(os.environ.get("TRAININGJOB_MEMBER", "chief-0"), 0)
+members = strategy.num_replicas_in_sync
+rng = np.random.default_rng(0)
+X, Y = rng.normal(size=(64, 6)).astype("float32"), rng.normal(size=(64, 1)).astype("float32")
+
+with strategy.scope():
+    tf.keras.utils.set_random_seed(1 + rank)  # members start apart on purpose: what is resumed is the chief's
+    model = tf.keras.Sequential(
+        [tf.keras.layers.Input((6,)), tf.keras.layers.Dense(args.units, "relu"), tf.keras.layers.Dense(1)]
+    )
+    optimizer = tf.keras.optimizers.Adam(0.01)
+    total = tf.Variable(0.0, name="total", aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA)
+    noise = tf.random.Generator.from_seed(5)
+
+state = trainingjob.checkpoint(model=model, optimizer=optimizer, extra=[total, noise])
+seen = state.position.get("seen", [])
+
+
+@tf.function
+def step_of(x, y):
+    def replica(x, y):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum((model(x, training=True) - y) ** 2) / 16
+        gradients = tape.gradient(loss, model.trainable_variables)
+        optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
+        return tf.distribute.get_replica_context().all_reduce("sum", loss)
+
+    return strategy.experimental_local_results(strategy.run(replica, args=(x, y)))[0]
+
+
+losses = []
+for step in range(state.step, args.steps):
+    batch = np.random.default_rng(step).permutation(64)[:16]
+    mine = np.array_split(batch, members)[rank if members > 1 else 0]
+    shift = noise.normal([]) if members == 1 else 0.0
+    losses.append(float(step_of(X[mine], Y[mine] + shift)))
+    if members == 1:
+        total.assign_add(losses[-1])
+    seen = [*seen, int(batch[0])][-3:]
+    if args.term_at == step + 1:
+        os.kill(os.getpid(), signal.SIGTERM)
+    state.save(step + 1, seen=seen)
+    if args.die_at == step + 1 and rank == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+results.write(
+    {
+        "weights": [w.numpy().ravel().astype(float).tolist() for w in model.trainable_variables],
+        "losses": losses,
+        "total": float(total.numpy()),
+        "seen": seen,
+        "start": state.step,
+    }
+)

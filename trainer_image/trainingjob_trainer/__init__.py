@@ -1,0 +1,1 @@
+"""The declarative trainer: trains what `spec.training` says, `python3 -m trainingjob_trainer`."""
