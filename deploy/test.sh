@@ -33,7 +33,7 @@ chart() {
 trainer() {
   local environment
   environment=$("$ROOT/deploy/venv.sh" trainer)
-  pytest_ tests/trainer 1800 "$environment/bin/python"
+  pytest_ tests/trainer 2700 "$environment/bin/python"
 }
 apiserver() {
   "$ROOT/deploy/local/tools.sh" etcd kube-apiserver kubectl

@@ -41,7 +41,10 @@ def test_a_pass_holds_every_example_once_and_the_next_one_has_another_order(name
         else:
             assert sum(n * loss for n, loss in zip(sizes, losses, strict=True)) == pytest.approx(everything, rel=1e-5)
         orders.append(losses)
-    assert orders[0] != orders[1]
+    if name == "arrays in batches":  # examples change places within their batch, which its mean does not show
+        assert orders[0] == orders[1]
+    else:
+        assert orders[0] != orders[1]
 
 
 def plain_batches() -> list[float]:

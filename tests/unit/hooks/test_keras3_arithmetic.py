@@ -50,7 +50,8 @@ def test_locate_agrees_with_counting(epochs: int, batches: int, steps: int) -> N
 
 
 @pytest.mark.parametrize(
-    ("version", "tested"), [("3.15.1", True), ("3.10.0", True), ("3.9.2", False), ("3.16.0", False), ("4.0", False)]
+    ("version", "tested"),
+    [("3.15.1", True), ("3.15.0", True), ("3.14.1", False), ("3.9.2", False), ("3.16.0", False), ("4.0", False)],
 )
 def test_versions(version: str, tested: bool) -> None:
     assert versions.is_tested(version) is tested

@@ -8,7 +8,7 @@ was evaluated, `fit` returns the History of the training, and the program goes o
 from __future__ import annotations
 
 import threading
-from typing import Any, Callable, Dict, Mapping, Optional
+from typing import Any, Callable, Dict, Mapping, Optional, Sequence
 
 import trainingjob
 from trainingjob._checkpoint import Checkpoints
@@ -32,6 +32,7 @@ def run(
     history.set_model(model)
     history.on_train_begin()
     model.history = history
+    callbacks = call.callbacks  # of the program; none of their hooks is called here
     last: Optional[int] = None
     while True:
         end = checkpoints.completed()  # asked first: what it names is in the folder then
@@ -39,7 +40,7 @@ def run(
             found = checkpoints.read(step)
             if found is None:
                 continue  # removed meanwhile, there are newer ones
-            _take(model, checkpoints, history, data, evaluate, found)
+            _take(model, checkpoints, [*callbacks, history], data, evaluate, found)
             last = call.step = step
             if data is not None:
                 _report(call, evaluate(model, **data), found[1])
@@ -51,20 +52,19 @@ def run(
 def _take(
     model: Any,
     checkpoints: Checkpoints,
-    history: Any,
+    callbacks: Sequence[Any],
     data: Optional[Mapping[str, Any]],
     evaluate: Callable[..., Any],
     found: Any,
 ) -> None:
-    """Set the model's weights, and the History as it was."""
+    """Set the model's weights, and what History and the program's callbacks knew: it may read them after `fit`."""
     arrays, position = found
     if not getattr(model, "built", True):
         if data is None:
             raise ValueError("the evaluator cannot build the model: give fit validation_data, or call model.build")
         evaluate(model, **{**data, "steps": 1})
     ModelState(model, model.distribute_strategy).restore_weights(arrays, checkpoints.path)
-    entries = [entry for entry in position.get("callbacks", ()) if entry["class"] == "History"]
-    Memory([history]).restore(entries, arrays)
+    Memory(callbacks).restore(position.get("callbacks", ()), arrays)
 
 
 def _report(call: Any, logs: Mapping[str, Any], position: Mapping[str, Any]) -> None:

@@ -57,6 +57,7 @@ def install(cls: Any, framework: Any, spec: Mapping[str, Any]) -> None:
         with _counted(framework, bound.arguments) as call:
             checkpoints, schedule = _checkpoints(spec, call.number)
             if job.is_evaluator(os.environ) and checkpoints is not None:
+                call.callbacks = _listed(bound.arguments.get("callbacks"))
                 return evaluator.run(self, call, checkpoints, bound.arguments, evaluate)
             found = None
             if checkpoints is not None:

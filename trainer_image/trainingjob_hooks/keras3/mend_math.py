@@ -18,13 +18,6 @@ _thread = threading.local()
 #: Calls of `apply` under way with reduced gradients, over all threads: an optimizer may go on in another.
 _reduced = 0
 
-NO_STRATEGY = (
-    "this program has its own training loop but makes no strategy, so its members would train apart from each other. "
-    "Make one first: strategy = tf.distribute.MultiWorkerMirroredStrategy(), with model and optimizer in "
-    "strategy.scope() and the step in strategy.run(); or use model.fit. With program.keras.patchFit: false "
-    "every member trains alone."
-)
-
 
 def install() -> None:
     """Mend optimizers, losses and metrics of the imported Keras 3."""
@@ -92,7 +85,7 @@ def _check_strategy() -> None:
     import tensorflow as tf
 
     if strategy.supplied is not None and _reduced == 0 and tf.distribute.get_replica_context() is None:
-        raise RuntimeError(NO_STRATEGY)
+        raise RuntimeError(strategy.NO_STRATEGY)
 
 
 def _all_reduce(grads: List[Any], mine: share.Share) -> List[Any]:

@@ -9,6 +9,7 @@ needs none.
 from __future__ import annotations
 
 import functools
+import sys
 from typing import Any, Callable, Optional
 
 from trainingjob_hooks.log import say
@@ -19,6 +20,13 @@ supplied: Optional[Any] = None
 own: Optional[str] = None
 _scope: Any = None  # entered, never left
 _NOT_MADE_BY_PROGRAMS = ("_DefaultDistributionStrategy", "_DefaultDistributionStrategyV1")
+
+NO_STRATEGY = (
+    "this program has its own training loop but makes no strategy, so its members would train apart from each other. "
+    "Make one first: strategy = tf.distribute.MultiWorkerMirroredStrategy(), with model and optimizer in "
+    "strategy.scope() and the step in strategy.run(); or use model.fit. With program.keras.patchFit: false "
+    "every member trains alone."
+)
 
 
 def install(when_imported: Callable[[str, Callable[[Any], None]], None], members: int, communication: str) -> None:
@@ -108,9 +116,21 @@ def enter(make: Callable[[], Any]) -> None:
 
     _act_as_numbers(values.DistributedVariable)
     supplied = make()
+    sys.excepthook = _explaining(sys.excepthook)
     with ops.init_scope():  # Keras may be inside of a graph that it throws away
         _scope = supplied.scope()
         _scope.__enter__()
+
+
+def _explaining(excepthook: Any) -> Any:
+    """Say what to do after TensorFlow's own words, when a loop of the program's fails in our strategy."""
+
+    def hook(kind: Any, error: BaseException, traceback: Any) -> None:
+        excepthook(kind, error, traceback)
+        if "replica context" in str(error):
+            say(NO_STRATEGY)
+
+    return hook
 
 
 def before(function: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 #: Minor releases: what is mended has not changed within one.
-TESTED = ("3.10", "3.11", "3.12", "3.13", "3.14", "3.15")
+TESTED = ("3.15",)
 
 
 def is_tested(version: str) -> bool:
