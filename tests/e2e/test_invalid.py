@@ -12,6 +12,12 @@ from tests.e2e.world import World, condition
 #: A status refusal needs no pods, no scheduler and no kubelet.
 SOON = 15.0
 MAIN = {"main.py": "print(1)"}
+TRAINING: Json = {
+    "dataset": {"builtin": {"name": "mnist"}},
+    "model": {"layers": ["Flatten", {"Dense": {"units": 10, "activation": "softmax"}}]},
+    "loss": "sparse_categorical_crossentropy",
+    "epochs": 1,
+}
 
 
 def changed(path: str, value: Any, name: str = "wrong") -> Json:
@@ -28,7 +34,9 @@ def changed(path: str, value: Any, name: str = "wrong") -> Json:
 #: id: (path, value, words of kubectl's answer)
 REFUSED: dict[str, tuple[str, Any, list[str]]] = {
     "neither program nor training": ("spec.program", None, ["spec", "exactly one of program, training"]),
-    "both program and training": ("spec.training", {"epochs": 3}, ["spec", "exactly one of program, training"]),
+    "both program and training": ("spec.training", TRAINING, ["spec", "exactly one of program, training"]),
+    "training without data": ("spec.training", {**TRAINING, "dataset": None}, ["spec.training.dataset", "Required"]),
+    "an evaluator of nothing": ("spec.evaluator", {}, ["spec.evaluator", "set spec.checkpoint too"]),
     "negative workers": ("spec.workers.replicas", -1, ["spec.workers.replicas", "greater than or equal to 0"]),
     "absurdly many workers": ("spec.workers.replicas", 1000, ["spec.workers.replicas", "less than or equal to 999"]),
     "workers is a text": ("spec.workers.replicas", "two", ["spec.workers.replicas", "integer"]),
@@ -101,10 +109,20 @@ def test_the_api_server_refuses(shared_world: World, path: str, value: Any, word
 
 #: id: (path, value, what the condition says)
 INVALID: dict[str, tuple[str, Any, str]] = {
-    "declarative training": (
+    "misspelt optimizer": (
         "spec.training",
-        {"epochs": 3},
-        "spec.training: declarative training is not in this version",
+        {**TRAINING, "optimizer": "adm"},
+        'spec.training.optimizer: is not an optimizer of Keras; did you mean Adam? (it is "adm")',
+    ),
+    "misspelt parameter of a layer": (
+        "spec.training",
+        {**TRAINING, "model": {"layers": ["Flatten", {"Dense": {"unit": 10}}]}},
+        "spec.training.model.layers[1].Dense.unit: ",
+    ),
+    "float16 on a CPU": (
+        "spec.training",
+        {**TRAINING, "precision": "float16"},
+        "spec.training.precision: CPUs compute it 15 to 20 times slower than float32: write bfloat16",
     ),
     "unknown node pool": (
         "spec.nodePool.name",
@@ -125,7 +143,7 @@ INVALID: dict[str, tuple[str, Any, str]] = {
     "files too large": (
         "spec.program.source.inline.files",
         {"main.py": "#" * 60_000, "more.py": "#" * 60_000},
-        "spec.program.source.inline.files: all files together may have 98304 bytes: put the program into a ConfigMap",
+        "spec.program.source.inline.files: all files together may have 98304 bytes: put them into a ConfigMap",
     ),
     "file and folder of one name": (
         "spec.program.source.inline.files",

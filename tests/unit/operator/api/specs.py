@@ -86,7 +86,7 @@ EVERYTHING: Spec = {
         "keras": {"patchFit": False},
         "injectLauncher": True,
     },
-    "checkpoint": {"path": "/data/checkpoints", "everySteps": 500, "keep": 2},
+    "checkpoint": {"path": "/nfs/checkpoints", "everySteps": 500, "keep": 2},
     "output": {"path": "gs://bucket/model", "format": "savedModel"},
     "stopWhen": {
         "metric": "val_accuracy",
