@@ -49,15 +49,10 @@ def member_names(members: int) -> list[str]:
 def run_gang(
     program: str,
     *arguments: str,
-    members: int,
-    spec: Mapping[str, Any] | None = None,
-    uid: str = "11111111-2222-3333-4444-555555555555",
-    env: Mapping[str, str] | None = None,
-    timeout: float = 240.0,
+    **options: Any,
 ) -> list[Any]:
-    """Run `program` on `members` processes with the hooks in place; return each one's result, the chief's first."""
-    ended = run_members(program, *arguments, members=members, spec=spec, uid=uid, env=env, timeout=timeout)
-    return _results(ended)
+    """Like `run_members`, for programs that end well; return each one's result, the chief's first."""
+    return _results(run_members(program, *arguments, **options))
 
 
 def run_members(
@@ -69,7 +64,7 @@ def run_members(
     env: Mapping[str, str] | None = None,
     timeout: float = 240.0,
 ) -> list[Member]:
-    """Like `run_gang`, for programs that are expected to fail: nothing is raised, the ends are returned."""
+    """Run `program` on `members` processes with the hooks in place; return how each one ended, the chief first."""
     names = member_names(members)
     addresses = [f"127.0.0.1:{port}" for port in free_ports(members)]
     environments = []

@@ -6,30 +6,16 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.unit.launcher.processes import Gang, Intake, Launcher, alive, running_intake
+from tests.unit.launcher.processes import Gang, Intake, Launcher, alive
 from trainingjob_launcher.rendezvous import listening_socket
 
 DOCUMENT = json.dumps({"version": 1, "checkpoint": {"path": "/checkpoints"}, "evaluator": True})
 #: Ends when it is told to.
 WAITS = "import os; print('ready'); open(os.environ['GO']).read()"
-
-
-@pytest.fixture
-def gang(tmp_path: Path) -> Iterator[Gang]:
-    gang = Gang(tmp_path)
-    yield gang
-    gang.close()
-
-
-@pytest.fixture
-def intake(tmp_path: Path) -> Iterator[Intake]:
-    with running_intake(tmp_path) as running:
-        yield running
 
 
 @pytest.fixture

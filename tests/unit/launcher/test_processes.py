@@ -7,12 +7,11 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.unit.launcher.processes import Gang, Intake, alive, kill, running_intake
+from tests.unit.launcher.processes import Gang, Intake, alive, kill
 from trainingjob_launcher.contract import Failure
 
 #: Says its pid and waits to be killed.
@@ -20,19 +19,6 @@ WAITS = "import os, signal; print('pid', os.getpid()); signal.pause()"
 FAILS = "print('working'); raise ValueError('bad shape')"
 #: The same, when it is told to.
 FAILS_LATER = "import os; open(os.environ['GO']).read(); " + FAILS
-
-
-@pytest.fixture
-def gang(tmp_path: Path) -> Iterator[Gang]:
-    gang = Gang(tmp_path)
-    yield gang
-    gang.close()
-
-
-@pytest.fixture
-def intake(tmp_path: Path) -> Iterator[Intake]:
-    with running_intake(tmp_path) as running:
-        yield running
 
 
 def test_three_members_succeed_and_each_knows_its_place(gang: Gang) -> None:

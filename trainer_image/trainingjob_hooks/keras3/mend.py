@@ -85,11 +85,9 @@ def _agreed_mode(model: Any, callbacks: Any) -> str:
     """Return how closely the callbacks of all members look at batches: members must put logs together at one time."""
     from keras.src import tree
 
-    place = source.place_of(model.distribute_strategy)
-    several_here = place.last - place.first > 1  # their threads can't go through a loop of collectives
     found = getattr(callbacks, "callbacks", None) or (tree.flatten(callbacks) if callbacks else [])
     modes = [_mode(callback) for callback in found]
-    row = [float(step.EVERY_LOG in modes), float(step.EVERY_STEP in modes or several_here)]
+    row = [float(mode in modes) for mode in (step.EVERY_LOG, step.EVERY_STEP)]
     every_log, every_step = members.rows(model.distribute_strategy, row).any(axis=0)
     return step.EVERY_LOG if every_log else step.EVERY_STEP if every_step else step.GROUPED
 

@@ -47,7 +47,7 @@ class Function:
             return self._logs.after_step(*self._steps.on_batch(next(iterator)), every=True)
         mode = self._mode()
         size = self._model.steps_per_execution
-        if mode == GROUPED and iterator.left is not None and size == 1 and not self._model.run_eagerly:
+        if mode == GROUPED and iterator.left is not None and size == 1 and self._steps.can_repeat:
             return self._count(iterator)
         return self._run(iterator, size, every=mode == EVERY_LOG)
 
@@ -114,6 +114,11 @@ class _Steps:
         self._from_distributed = wrap(lambda iterator: self._run(iterator.get_next(), None, may_starve=False))
         self._from_batch = wrap(self._divide_and_run)
         self._many = {one: _function(self._repeat(one)) for one in (self._from_shares, self._from_starving)}
+
+    @property
+    def can_repeat(self) -> bool:
+        """Whether `many` works: threads of several local replicas can't go through a loop of collectives."""
+        return self._place.last - self._place.first == 1 and not self._model.run_eagerly
 
     def on_batches(self, batches: Batches) -> Any:
         """Run one step on the next batch."""
