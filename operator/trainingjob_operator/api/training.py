@@ -105,7 +105,7 @@ class Pipeline(Model):
     shuffle: bool = True
     """Whether each epoch has an order of its own, by the seed."""
     cache: Literal["none", "memory"] = "none"
-    """Whether decoded examples are kept in memory after the first epoch, for data that is read from files."""
+    """memory: all examples are read and decoded once, at the start, and kept; for data that is read from files."""
     prefetch: Annotated[int, Field(ge=0, le=1024)] = 2
     """How many batches are made ahead."""
     normalize: Normalize | None = None
