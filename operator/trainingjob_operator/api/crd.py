@@ -32,7 +32,11 @@ _COLUMNS: Final = (
     ("Metric", ".status.display.metric", 0),
     ("Speed", ".status.display.speed", 0),
     ("ETA", ".status.display.eta", 0),
+    ("Restarts", ".status.restarts.total", 0),
     ("Reason", ".status.display.reason", 1),
+    ("Node", ".status.display.node", 1),
+    ("Generation", ".status.training.generation", 1),
+    ("Goodput", ".status.display.goodput", 1),
 )
 
 

@@ -1,4 +1,6 @@
-"""`status` of a TrainingJob. The reconciler writes it, but `training` and the metrics in `display` are not its."""
+"""`status` of a TrainingJob. The reconciler writes it, but `training`, `telemetry`, `goodput` and what `display`
+shows of them are the intake's.
+"""
 
 from typing import Annotated, Literal
 
@@ -54,6 +56,32 @@ class MembersStatus(Model):
     """The evaluator, which is no member: its newest pod. Written when it starts, and when it fails or is replaced."""
 
 
+class BestValue(Model):
+    """The best value that a metric has had."""
+
+    value: MetricValue
+    """The value."""
+    step: int | None = None
+    """The step that it was reported with."""
+
+
+class HistoryPoint(Model):
+    """The metrics at one moment of the run."""
+
+    time: str
+    """When the report arrived, by the operator's clock."""
+    generation: int | None = None
+    """Which formation of the gang reported."""
+    step: int | None = None
+    """Optimizer steps done."""
+    epoch: int | None = None
+    """Epoch, from 1."""
+    examples_per_second: float | None = None
+    """Training examples a second, over the whole gang."""
+    metrics: dict[str, MetricValue] | None = None
+    """The metrics' values."""
+
+
 class TrainingStatus(Model):
     """How far the training is, as the chief reported it last."""
 
@@ -81,10 +109,72 @@ class TrainingStatus(Model):
     """Training examples a second, over the whole gang."""
     metrics: dict[str, MetricValue] | None = None
     """Latest value of each metric. NaN, Infinity and -Infinity are texts."""
+    best: dict[str, BestValue] | None = None
+    """Best value of each metric of which it is known which way is better, see spec.reporting.best."""
+    history: list[HistoryPoint] | None = None
+    """The run so far in at most spec.reporting.history points, thinned evenly; the first and the latest always."""
     last_report_time: str | None = None
     """When the report arrived, by the operator's clock."""
     final: bool | None = None
     """Whether this is the last report of the job."""
+
+
+class GpuStatus(Model):
+    """One GPU of a member."""
+
+    utilization_percent: float | None = None
+    """How much of the time a kernel was running."""
+    memory_bytes: int | None = None
+    """Memory in use."""
+    memory_total_bytes: int | None = None
+    """Memory that it has."""
+
+
+class MemberTelemetry(Model):
+    """What one member uses. What can't be read is missing; it is not zero."""
+
+    name: str
+    """chief-0, worker-0, ..."""
+    cpu_cores: float | None = None
+    """CPU in cores."""
+    memory_bytes: int | None = None
+    """Memory without page cache."""
+    memory_limit_bytes: int | None = None
+    """The container's limit."""
+    gpus: list[GpuStatus] | None = None
+    """Its GPUs."""
+
+
+class TelemetryStatus(Model):
+    """What the gang uses, as the chief reported it last."""
+
+    cpu_cores: float | None = None
+    """CPU in cores, all members together."""
+    memory_bytes: int | None = None
+    """Memory without page cache, all members together."""
+    gpus: int | None = None
+    """How many GPUs there are."""
+    gpu_utilization_percent: float | None = None
+    """Mean over all GPUs."""
+    gpu_memory_bytes: int | None = None
+    """GPU memory in use, all members together."""
+    members: list[MemberTelemetry] | None = None
+    """Each member, for gangs of up to 32."""
+
+
+class GoodputStatus(Model):
+    """What the time since the job's start went to."""
+
+    productive_seconds: float | None = None
+    """Training."""
+    starting_seconds: float | None = None
+    """From the job's start to its first step: scheduling, images, start of the trainers."""
+    restarting_seconds: float | None = None
+    """From the end of one generation to the next one's first step."""
+    stalled_seconds: float | None = None
+    """Time without a step that was not meant."""
+    ratio: float | None = None
+    """Share of productive time, 0 to 1."""
 
 
 class FailureStatus(Model):
@@ -129,6 +219,17 @@ class DisplayStatus(Model):
     """Like 9.1k ex/s."""
     eta: str | None = None
     """Like 41s."""
+    node: str | None = None
+    """The chief's node, and how many others there are: gpu-1 (+3)."""
+    goodput: str | None = None
+    """Share of productive time, like 93%."""
+
+
+class RestartsStatus(Model):
+    """How often the gang has been formed anew."""
+
+    total: int | None = None
+    """Generations after the first."""
 
 
 class TrainingJobStatus(Model):
@@ -148,6 +249,12 @@ class TrainingJobStatus(Model):
     """The gang: chief and workers."""
     training: TrainingStatus | None = None
     """How far the training is, as the chief reported it last."""
+    restarts: RestartsStatus | None = None
+    """How often the gang has been formed anew."""
+    telemetry: TelemetryStatus | None = None
+    """What the gang uses: CPU, memory, GPUs."""
+    goodput: GoodputStatus | None = None
+    """What the time since the job's start went to."""
     failure: FailureStatus | None = None
     """Why the job failed: the first cause."""
     display: DisplayStatus | None = None

@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 from trainingjob_operator.api.data import DataPath, Dataset, PythonObject
 from trainingjob_operator.api.program import ProgramSource
 from trainingjob_operator.api.rules import Rule, exactly_one
-from trainingjob_operator.api.types import Model
+from trainingjob_operator.api.types import MetricName, Model
 from trainingjob_operator.api.volumes import VolumeSource
 
 MAX_KERAS_NAME = 128
@@ -253,7 +253,7 @@ class StopWhen(Model):
         ),
     )
 
-    metric: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_./-]{0,62}$", max_length=63)]
+    metric: MetricName
     """Name of a reported metric, like val_loss."""
     reaches: float | None = None
     """Stop as soon as the metric is this good."""

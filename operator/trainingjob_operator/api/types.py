@@ -93,6 +93,8 @@ Quantity = Annotated[
 
 #: A finite number, or one of the texts NaN, Infinity, -Infinity, which JSON has no numbers for.
 MetricValue = Annotated[float | str, WithJsonSchema({"x-kubernetes-preserve-unknown-fields": True})]
+#: A name that a program may report a metric by; the contract with the launcher has the same pattern.
+MetricName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_./-]{0,62}$", max_length=63)]
 
 # A path's segment is never "." or "..": what a path looks like is where it leads.
 _SEGMENT = r"[.]?[^/:.][^/:]*"

@@ -14,7 +14,7 @@ from trainingjob_operator.api.node_pool import NodePool, Resources
 from trainingjob_operator.api.program import Program
 from trainingjob_operator.api.rules import IMMUTABLE, Rule, Unique, exactly_one, immutable_presence
 from trainingjob_operator.api.training import Checkpoint, Output, StopWhen, Training
-from trainingjob_operator.api.types import DnsName, LabelValue, Model, Passthrough, Text
+from trainingjob_operator.api.types import DnsName, LabelValue, MetricName, Model, Passthrough, Text
 from trainingjob_operator.api.volumes import VOLUME_SOURCES, Volume
 
 
@@ -58,6 +58,14 @@ class Reporting(Model):
 
     interval_seconds: Annotated[int, Field(ge=1, le=3600)] = 5
     """At most one report in this time; the first and the last always."""
+    history: Annotated[int, Field(ge=0, le=500)] = 100
+    """Points of the metrics' history in the status, thinned evenly over the whole run."""
+    metric: MetricName | None = None
+    """The metric that kubectl get shows beside the loss. Default: val_accuracy, accuracy, or the first there is."""
+    best: Annotated[dict[str, Literal["min", "max"]], Field(max_length=64)] | None = None
+    """Which way metrics get better, by name. Default: by the usual names; a loss by min, an accuracy by max."""
+    tensorboard: bool = False
+    """Whether event files for TensorBoard are written beside the checkpoints, to tensorboard/ in their folder."""
 
 
 _IMMUTABLE_OPTIONAL = (
@@ -76,6 +84,12 @@ class TrainingJobSpec(Model):
             "evaluates checkpoints: set spec.checkpoint too, on a volume that it can read",
             lambda self: self.evaluator is None or self.checkpoint is not None,
             field_path=".evaluator",
+        ),
+        Rule(
+            "!has(self.reporting.tensorboard) || !self.reporting.tensorboard || has(self.checkpoint)",
+            "writes event files beside the checkpoints: set spec.checkpoint too, on a volume",
+            lambda self: not self.reporting.tensorboard or self.checkpoint is not None,
+            field_path=".reporting.tensorboard",
         ),
         *(immutable_presence(name) for name in _IMMUTABLE_OPTIONAL),
     )
