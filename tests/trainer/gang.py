@@ -128,6 +128,7 @@ def _run(
                 "TF_CPP_MIN_LOG_LEVEL": "2",
                 "CUDA_VISIBLE_DEVICES": "-1",
                 "PYTHONUNBUFFERED": "1",
+                "PYTHONFAULTHANDLER": "1",
                 "TRAININGJOB_TEST_RESULT": str(Path(folder, f"{name}.json")),
                 **own,
             }
@@ -185,8 +186,13 @@ def _wait(processes: Sequence[subprocess.Popen[bytes]], timeout: float) -> None:
         for process in processes:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(0.2)
+    late = time.monotonic() >= deadline
     for process in processes:
         if process.poll() is None:
+            if late:  # it hangs: faulthandler writes where into its output
+                with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
+                    process.send_signal(signal.SIGABRT)
+                    process.wait(5)
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()

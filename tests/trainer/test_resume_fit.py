@@ -60,7 +60,11 @@ def test_a_dataset_that_shuffles_on_one_member(tmp_path: Path) -> None:
 
 
 @pytest.mark.gang
-@pytest.mark.parametrize("args", [("numpy", "--normalize"), ("dataset",)], ids=["numpy", "dataset"])
+@pytest.mark.parametrize(
+    "args",
+    [("numpy", "--normalize"), ("dataset",), ("numpy", "--normalize", "--grouped")],
+    ids=["numpy", "dataset", "several-steps-a-call"],
+)
 def test_on_two_members(tmp_path: Path, args: tuple[str, ...]) -> None:
     whole = run_gang(PROGRAM, *args, members=2)
     resumed = kill_and_resume(tmp_path, *args, die_at=14, members=2)
@@ -115,6 +119,22 @@ def test_after_sigterm_the_step_is_saved_and_the_exit_code_says_so(tmp_path: Pat
     [resumed] = run_gang(PROGRAM, members=1, spec=spec(tmp_path, everySteps=100))
     assert resumed["steps"] == STEPS - 15
     assert_same_end(resumed, whole)
+
+
+@pytest.mark.gang
+def test_the_chief_alone_saves_what_was_run_of_the_steps_that_were_counted(tmp_path: Path) -> None:
+    """At step 15, the sixth of its epoch, five steps wait: the chief can't run them without the others."""
+    whole = run_gang(PROGRAM, "--grouped", members=2)
+    run = {"members": 2, "spec": spec(tmp_path, everySteps=100)}
+    chief, _ = run_members(PROGRAM, "--grouped", "--term-at", "15", **run)
+    assert chief.code == 77, chief.output[-2000:]
+    assert [path.name for path in tmp_path.glob("*")] == ["checkpoint-10.npz"]
+    resumed = run_gang(PROGRAM, "--grouped", **run)
+    for mine, theirs in zip(resumed, whole, strict=True):
+        # without the history: the metrics of the epoch that it broke off in can't be added up by the chief alone
+        for key in ("weights", "iterations", "evaluated", "rate"):
+            assert_same(mine[key], theirs[key], key)
+    assert [result["steps"] for result in resumed] == [STEPS - 10] * 2
 
 
 def test_without_patches_of_keras_a_run_resumes_at_an_epoch(tmp_path: Path) -> None:

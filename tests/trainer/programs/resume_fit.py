@@ -1,8 +1,10 @@
 """A `fit` script that knows nothing of checkpoints: Adam, shuffled data, validation, callbacks with a memory.
 
     resume_fit.py [numpy|dataset] [--die-at STEP | --term-at STEP] [--epochs N] [--fits N] [--dropout] [--lazy] [--stop]
+                  [--grouped]
 
-With --die-at the process that is the chief kills itself (SIGKILL) after that many steps of its own.
+With --die-at the process that is the chief kills itself (SIGKILL) after that many steps of its own. With --grouped no
+callback looks at single batches, so that the hooks run several steps in one call.
 """
 
 import argparse
@@ -33,6 +35,7 @@ parser.add_argument("--dropout", action="store_true")
 parser.add_argument("--normalize", action="store_true")
 parser.add_argument("--lazy", action="store_true")
 parser.add_argument("--stop", action="store_true")
+parser.add_argument("--grouped", action="store_true")
 parser.add_argument("--seed", type=int, default=7)
 args = parser.parse_args()
 EXAMPLES, BATCH = 200, 24  # a last batch of 8 in each epoch of 9
@@ -62,15 +65,19 @@ class Counter(keras.callbacks.Callback):
 class Death(keras.callbacks.Callback):
     """The end of a node, at a step of this process."""
 
+    if args.grouped:
+        needs_batch_logs, flushes = False, True
+
     def on_train_batch_end(self, batch, logs=None):
         done[0] += 1
-        if done[0] == args.term_at:
+        if done[0] == args.term_at and is_chief:
             os.kill(os.getpid(), signal.SIGTERM)
-        if args.die_at and done[0] >= args.die_at and os.environ.get("TRAININGJOB_MEMBER", "chief-0") == "chief-0":
+        if args.die_at and done[0] >= args.die_at and is_chief:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
 done = [0]
+is_chief = os.environ.get("TRAININGJOB_MEMBER", "chief-0") == "chief-0"
 layers = [] if args.lazy else [keras.layers.Input((12,))]
 layers.append(keras.layers.Dense(16, activation="relu"))
 if args.normalize:
@@ -104,7 +111,7 @@ for _ in range(args.fits):
         epochs=args.epochs,
         verbose=0,
         validation_data=(x[:64], y[:64]),
-        callbacks=[counter, plateau, early, Death()],
+        callbacks=[*([] if args.grouped else [counter]), plateau, early, Death()],
     )
     histories.append({key: [float(v) for v in values] for key, values in history.history.items()})
 evaluated = model.evaluate(x, y, batch_size=BATCH, verbose=0, return_dict=True)

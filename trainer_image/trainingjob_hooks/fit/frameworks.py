@@ -49,6 +49,13 @@ class Framework:
     def agree_on_statistics(self, model: Any, strategy: Any) -> None:
         """Make what every replica averages for itself (BatchNormalization) equal, before it is saved."""
 
+    def flush(self, model: Any) -> None:
+        """Run the steps that were only counted; every member must ask for it at the same step."""
+
+    def waiting(self, model: Any) -> int:
+        """Return how many steps were only counted."""
+        return 0
+
     def split_validation(self, arrays: Sequence[Any], split: float) -> Any:
         """Return the part of (x, y, sample_weight) that `validation_split` takes."""
         raise NotImplementedError
@@ -102,6 +109,16 @@ class Keras3(Framework):
             floats = [v for v in model.non_trainable_variables if "float" in str(v.dtype)]
             if floats:
                 members.share_values(strategy, floats, mean=True)
+
+    def flush(self, model: Any) -> None:
+        from trainingjob_hooks.keras3 import step
+
+        step.flush(model)
+
+    def waiting(self, model: Any) -> int:
+        from trainingjob_hooks.keras3 import step
+
+        return step.waiting(model)
 
     def split_validation(self, arrays: Sequence[Any], split: float) -> Any:
         from keras.src.trainers.data_adapters import array_slicing

@@ -131,24 +131,28 @@ class Saving:
         call, state = self.call, self._state
         together = not alone or members(self._strategy) == 1
         if together:
+            call.framework.flush(self._model)
             call.framework.agree_on_statistics(self._model, self._strategy)
         totals = state.metric_totals() if batch and together else {}
-        self._schedule.saved(call.step)
-        self._saved = call.step
+        # Steps that were counted but not run can't be run alone: the state is that of before them.
+        behind = call.framework.waiting(self._model)
+        step = call.step - behind
+        self._schedule.saved(step)
+        self._saved = step
         if not self.checkpoints.is_chief:
             return
         callbacks, arrays = self._memory.capture()
         position = {
-            "step": call.step,
+            "step": step,
             "epoch": epoch,
-            "batch": batch,
+            "batch": batch - behind,
             "builds": state.builds(),
             "callbacks": callbacks,
             "stopped": self._is_stopped(),
             "finished": finished,
             **call.framework.describe(self._model),
         }
-        self.checkpoints.write(call.step, {**state.variables(), **totals, **arrays}, position)
+        self.checkpoints.write(step, {**state.variables(), **totals, **arrays}, position)
 
 
 class First:
@@ -156,6 +160,7 @@ class First:
 
     async_safe = True  # its on_train_batch_end only counts
     needs_batch_logs = False
+    flushes = True  # `Saving` does, before it saves
 
     def __init__(self, call: Any, saving: Optional[Saving]) -> None:
         super().__init__()
@@ -198,6 +203,7 @@ class Last:
 
     async_safe = True
     needs_batch_logs = False
+    flushes = True  # `Saving` does, before it saves
 
     def __init__(self, call: Any, saving: Saving) -> None:
         super().__init__()

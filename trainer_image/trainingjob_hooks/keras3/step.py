@@ -10,8 +10,9 @@ those of some steps ago; `flush` runs what is left, for whoever needs the weight
 
 from __future__ import annotations
 
+import itertools
 import weakref
-from typing import Any, Callable, Tuple
+from typing import Any, Callable, Dict, Tuple
 
 from trainingjob_hooks.keras3 import logs, share, source, strategy
 from trainingjob_hooks.keras3.iterator import Batches
@@ -30,6 +31,12 @@ def flush(model: Any) -> None:
         function.flush()
 
 
+def waiting(model: Any) -> int:
+    """Return how many steps of `model` were counted but not run."""
+    function = _running.get(model)
+    return 0 if function is None else function.waiting
+
+
 class Function:
     """What `make_train_function` and `make_test_function` keep: called with an iterator, it returns logs."""
 
@@ -38,17 +45,21 @@ class Function:
         self._mode = mode
         self._logs = logs.Logs(model)
         self._steps = _Steps(model, step_function, self._logs.collect)
-        self._waiting = 0
+        self.waiting = 0  # steps that were counted but not run
         self._batches: Any = None
 
     def __call__(self, iterator: Any) -> Any:
         _running[self._model] = self
         if not isinstance(iterator, Batches):
             return self._logs.after_step(*self._steps.on_batch(next(iterator)), every=True)
-        mode = self._mode()
+        mode, steps = self._mode(), self._steps
         size = self._model.steps_per_execution
-        if mode == GROUPED and iterator.left is not None and size == 1 and self._steps.can_repeat:
-            return self._count(iterator)
+        if size == 1 and steps.has_one_replica and not iterator.is_distributed:
+            if mode == EVERY_LOG or (mode == GROUPED and self._logs.shown is None):
+                self._logs.show(*steps.with_logs(iterator))
+                return self._logs.shown
+            if mode == GROUPED and iterator.left is not None and steps.can_repeat(iterator):
+                return self._count(iterator)
         return self._run(iterator, size, every=mode == EVERY_LOG)
 
     def _run(self, batches: Batches, size: int, *, every: bool) -> Any:
@@ -68,15 +79,15 @@ class Function:
     def _count(self, batches: Batches) -> Any:
         batches.take()
         self._batches = batches
-        self._waiting += 1
-        if self._logs.shown is None or self._waiting >= logs.INTERVAL or batches.left == 0:
+        self.waiting += 1
+        if self.waiting >= logs.INTERVAL or batches.left == 0:
             self.flush()
         return self._logs.shown
 
     def flush(self) -> None:
         """Run the steps that wait."""
-        if self._waiting:
-            count, self._waiting = self._waiting, 0
+        if self.waiting:
+            count, self.waiting = self.waiting, 0
             self._logs.show(*self._steps.many(self._batches, count))
 
     def final(self) -> Any:
@@ -113,12 +124,27 @@ class _Steps:
         self._from_starving = wrap(lambda iterator: self._run(*iterator.get_next(), may_starve=True))
         self._from_distributed = wrap(lambda iterator: self._run(iterator.get_next(), None, may_starve=False))
         self._from_batch = wrap(self._divide_and_run)
-        self._many = {one: _function(self._repeat(one)) for one in (self._from_shares, self._from_starving)}
+        both = (self._from_shares, self._from_starving)
+        self._with_logs = {one: _function(self._and_collect(one)) for one in both}
+        self._many = {one: _function(self._repeat(one)) for one in both}
+        self._can_repeat: Dict[Any, bool] = {}
 
     @property
-    def can_repeat(self) -> bool:
-        """Whether `many` works: threads of several local replicas can't go through a loop of collectives."""
+    def has_one_replica(self) -> bool:
+        """Whether `with_logs` and `many` work: threads of several local replicas can't share their collectives."""
         return self._place.last - self._place.first == 1 and not self._model.run_eagerly
+
+    def can_repeat(self, batches: Batches) -> bool:
+        """Whether `many` works: within one call of TensorFlow a collective can't change its shape.
+
+        Gathers do, as those of an embedding's gradient. `with_logs` must have run, so that the step is known.
+        """
+        one = self._one(batches)
+        if one not in self._can_repeat:
+            traced = self._with_logs[one].get_concrete_function(batches.iterator).graph.as_graph_def()
+            nodes = itertools.chain(traced.node, *(function.node_def for function in traced.library.function))
+            self._can_repeat[one] = not any(node.op.startswith("CollectiveGather") for node in nodes)
+        return self._can_repeat[one]
 
     def on_batches(self, batches: Batches) -> Any:
         """Run one step on the next batch."""
@@ -126,6 +152,11 @@ class _Steps:
         if batches.is_distributed:
             return self._from_distributed(batches.iterator)
         return self._one(batches)(batches.iterator)
+
+    def with_logs(self, batches: Batches) -> Any:
+        """Run one step on the next batch; return (logs, metric states) after it, in one call of TensorFlow."""
+        batches.take()
+        return self._with_logs[self._one(batches)](batches.iterator)
 
     def many(self, batches: Batches, count: int) -> Any:
         """Run `count` steps, whose batches are taken already; return (logs, metric states) after them."""
@@ -143,6 +174,9 @@ class _Steps:
 
     def _one(self, batches: Batches) -> Any:
         return self._from_starving if batches.may_starve else self._from_shares
+
+    def _and_collect(self, one: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        return lambda iterator: self._collect(*one(iterator))
 
     def _repeat(self, one: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
         import tensorflow as tf
