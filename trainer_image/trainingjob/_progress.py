@@ -1,8 +1,9 @@
 """`report`: hands the program's progress to the launcher without ever holding the program up.
 
 A call merges its values into one slot and returns; a daemon thread sends the slot to the launcher's Unix socket, at
-most five times a second. What was overwritten before it was sent is not sent. A launcher that is slow or gone
-costs the program nothing.
+most five times a second. What was overwritten before it was sent is not sent, but for the extremes: the lowest and
+the highest value of each metric are exact, over all that was ever reported. A launcher that is slow or gone costs the
+program nothing; the slot is offered again until it has been taken.
 """
 
 from __future__ import annotations
@@ -18,11 +19,14 @@ import time
 # nothing, and so it can be in programs that start often. Type checkers know this name.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Dict, Optional, Set
+    from typing import Any, Dict, Optional, Set, Tuple
+
+    Extremes = Tuple[float, Optional[int], float, Optional[int]]
 
 SOCKET_VARIABLE = "TRAININGJOB_SOCKET"
 MAX_METRICS = 64
 SEND_SECONDS = 0.2
+RETRY_SECONDS = 1.0
 FLUSH_SECONDS = 1.0
 _METRIC_NAME = r"[A-Za-z_][A-Za-z0-9_./-]{0,62}"
 _MAX_COUNT = 2**53 - 1
@@ -35,6 +39,9 @@ class Sender:
         self._address = "\0" + address[1:] if address.startswith("@") else address
         self._values: Dict[str, Any] = {}
         self._metrics: Dict[str, float] = {}
+        #: Metric -> lowest, its step, highest, its step. Replaced, never changed: the thread reads them unlocked.
+        self._extremes: Dict[str, Extremes] = {}
+        self._knows_step = False  # from the program itself, or from `fit`
         self._warned: Set[str] = set()
         self.renew()
 
@@ -46,9 +53,8 @@ class Sender:
         self._thread: Optional[threading.Thread] = None
         self._dirty = False
 
-    def report(self, counts: Dict[str, Any], rate: Any, metrics: Dict[str, Any]) -> None:
-        """Merge what is given (None is not) into the slot."""
-        now = time.monotonic()
+    def report(self, counts: Dict[str, Any], rate: Any, metrics: Dict[str, Any], *, passing: bool = False) -> None:
+        """Merge what is given (None is not) into the slot. Values in `passing` are no candidates for the best."""
         with self._lock:
             for name, value in counts.items():
                 if value is not None:
@@ -56,14 +62,51 @@ class Sender:
             if rate is not None:
                 number = _number(rate)
                 self._set(self._values, "examplesPerSecond", number if number is None or number >= 0 else None)
-            for name, value in metrics.items():
-                self._set_metric(name, value)
-            self._values["time"] = now
-            self._dirty = True
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="trainingjob-report", daemon=True)
-                self._thread.start()
+            self._knows_step = self._knows_step or counts.get("step") is not None
+            self._merge(metrics, passing=passing)
+
+    def observe(self, step: Any, metrics: Dict[str, Any]) -> None:
+        """Merge what the program wrote for somebody else.
+
+        Its step counts only where nobody says a better one, and never backwards: what is written once an epoch often
+        has the epoch's number as its step.
+        """
+        with self._lock:
+            whole = None if self._knows_step else _whole(step)
+            if whole is not None:
+                self._values["step"] = max(whole, self._values.get("step", 0))
+            self._merge(metrics)
+
+    def _merge(self, metrics: Dict[str, Any], *, passing: bool = False) -> None:
+        for name, value in metrics.items():
+            if name in self._metrics or self._is_welcome(name):
+                number = _number(value)
+                self._set(self._metrics, name, number)
+                if number is not None and not passing:
+                    self._note_extremes(name, number)
+        self._values["time"] = time.monotonic()
+        self._dirty = True
+        if self._thread is None:
+            self._start()
         self._changed.set()
+
+    def _note_extremes(self, name: str, value: float) -> None:
+        step = self._values.get("step")
+        low, low_step, high, high_step = self._extremes.get(name) or (value, step, value, step)
+        if value < low:
+            self._extremes[name] = (value, step, high, high_step)
+        elif value > high:
+            self._extremes[name] = (low, low_step, value, step)
+        elif name not in self._extremes and value == value:  # NaN is neither low nor high
+            self._extremes[name] = (value, step, value, step)
+
+    def _start(self) -> None:
+        thread = threading.Thread(target=self._run, name="trainingjob-report", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # no more threads, or the program is at its end: `flush` sends
+            return
+        self._thread = thread
 
     def flush(self, timeout: float) -> None:
         """Send what waits, now, in this thread; what the other thread is sending is waited for."""
@@ -75,51 +118,61 @@ class Sender:
         else:
             slot[name] = value
 
-    def _set_metric(self, name: str, value: Any) -> None:
+    def _is_welcome(self, name: str) -> bool:
         import re
 
         if not re.fullmatch(_METRIC_NAME, name):
             self._warn(name, f"must match {_METRIC_NAME}, and was left out")
-        elif name not in self._metrics and len(self._metrics) >= MAX_METRICS:
+        elif len(self._metrics) >= MAX_METRICS:
             self._warn(name, f"is above the limit of {MAX_METRICS} metrics, and was left out")
         else:
-            self._set(self._metrics, name, _number(value))
+            return True
+        return False
 
     def _warn(self, name: str, text: str) -> None:
         if name not in self._warned:
             self._warned.add(name)
+            import contextlib
             import logging
 
-            logging.getLogger("trainingjob").warning("trainingjob.report: %.80s %s", name, text)
+            with contextlib.suppress(Exception):  # the program's own handlers are called here
+                logging.getLogger("trainingjob").warning("trainingjob.report: %.80s %s", name, text)
 
     def _run(self) -> None:
         while True:
             self._changed.wait()
             self._changed.clear()
-            self._send(FLUSH_SECONDS)
-            time.sleep(SEND_SECONDS)
+            if self._send(FLUSH_SECONDS):
+                time.sleep(SEND_SECONDS)
+            else:  # perhaps the program says nothing more for a long time: try again without it
+                self._changed.set()
+                time.sleep(RETRY_SECONDS)
 
-    def _send(self, timeout: float) -> None:
+    def _send(self, timeout: float) -> bool:
+        """Send the slot, if there is anything new in it; return False when that failed."""
         import json
         import socket
 
         # Held over the whole way from the slot to the socket: at the program's end `flush` must not find an empty
         # slot while the thread, which is about to die, still holds what was in it.
         if not self._sending.acquire(timeout=timeout):
-            return
+            return False
         try:
             with self._lock:
                 if not self._dirty:
-                    return
+                    return True
                 self._dirty = False
-                data = json.dumps({**self._values, "metrics": self._metrics}).encode()
+                document = {**self._values, "metrics": dict(self._metrics), "extremes": dict(self._extremes)}
+            data = json.dumps(document, separators=(",", ":")).encode()
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
                 sock.settimeout(timeout)
                 sock.sendto(data, self._address)
-        except OSError:
-            pass  # the launcher is gone or busy; the next report says it all again
+        except OSError:  # the launcher is gone or busy, or there is no file descriptor left
+            self._dirty = True
+            return False
         finally:
             self._sending.release()
+        return True
 
 
 def _number(value: Any) -> Optional[float]:
@@ -176,10 +229,40 @@ def report(
     call gives it anew. Never blocks and never raises: what is no number is left out, with one warning per name.
     Only the chief's report is shown; the others may call it all the same. Does nothing outside a TrainingJob.
     """
+    _report(metrics, False, step, total_steps, epoch, epochs, examples_per_second, batch_size)
+
+
+def report_passing(
+    *,
+    step: Any = None,
+    total_steps: Any = None,
+    epoch: Any = None,
+    epochs: Any = None,
+    examples_per_second: Any = None,
+    batch_size: Any = None,
+    **metrics: Any,
+) -> None:
+    """Like `report`, with values that are on their way to what they will be, as the running means of an epoch.
+
+    They are shown, but none of them is a metric's best value: the mean of an epoch's first batch says little.
+    """
+    _report(metrics, True, step, total_steps, epoch, epochs, examples_per_second, batch_size)
+
+
+def _report(
+    metrics: Dict[str, Any],
+    passing: bool,
+    step: Any,
+    total_steps: Any,
+    epoch: Any,
+    epochs: Any,
+    rate: Any,
+    batch: Any,
+) -> None:
     sender = _start()
     if sender is not None:
-        counts = {"step": step, "totalSteps": total_steps, "epoch": epoch, "totalEpochs": epochs}
-        sender.report({**counts, "batchSize": batch_size}, examples_per_second, metrics)
+        counts = {"step": step, "totalSteps": total_steps, "epoch": epoch, "totalEpochs": epochs, "batchSize": batch}
+        sender.report(counts, rate, metrics, passing=passing)
 
 
 def flush(timeout: float = FLUSH_SECONDS) -> None:
@@ -189,3 +272,10 @@ def flush(timeout: float = FLUSH_SECONDS) -> None:
     """
     if _sender is not None:
         _sender.flush(timeout)
+
+
+def observe(step: Any, name: str, value: Any) -> None:
+    """Report a value that the program wrote for somebody else, at the step that it gave; see `Sender.observe`."""
+    sender = _start()
+    if sender is not None:
+        sender.observe(step, {name: value})

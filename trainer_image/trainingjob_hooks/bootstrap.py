@@ -63,6 +63,12 @@ def install() -> None:
         fit.install(when_imported, spec)
     except Exception as error:
         say(f"neither reports nor resume without code, the program goes on without them: {error!r}")
+    try:
+        from trainingjob_hooks import summaries
+
+        summaries.install(when_imported)
+    except Exception as error:
+        say(f"tf.summary.scalar is not reported, the program goes on without: {error!r}")
 
 
 def read_spec(environ: Mapping[str, str]) -> Dict[str, Any]:

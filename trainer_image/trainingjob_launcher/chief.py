@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
+import time
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from trainingjob_launcher import gang
-from trainingjob_launcher.contract import Failure, Report
+from trainingjob_launcher.contract import Failure, MemberUsage, Report, Telemetry
+from trainingjob_launcher.gang_usage import GangUsage
 from trainingjob_launcher.log import say
 from trainingjob_launcher.messages import (
     FAILED,
@@ -19,11 +22,14 @@ from trainingjob_launcher.messages import (
     count,
     metrics,
     text,
+    usage,
 )
+from trainingjob_launcher.meter import STALE_INTERVALS
 from trainingjob_launcher.progress import EVALUATION_PREFIX, with_metrics
 from trainingjob_launcher.rendezvous import Frame, Listener, listening_socket
-from trainingjob_launcher.reporter import Intake, Reporter
+from trainingjob_launcher.reporter import Reporter, door
 from trainingjob_launcher.shell import Shell, Start, describe
+from trainingjob_launcher.tensorboard import EventFiles
 from trainingjob_launcher.termination import write_termination_message
 
 TERMINATED_CODE = 143
@@ -39,6 +45,8 @@ class Chief(Shell):
         self._settings = gang.Settings(gang.expected_members(assignment.workers), self.timings, evaluator)
         self._state: gang.State = gang.Waiting(self._settings, {})
         self._evaluation: Dict[str, float] = {}
+        self._usage = GangUsage(STALE_INTERVALS * self.timings.usage)
+        self._assembled: Tuple[float, Optional[Telemetry]] = (-math.inf, None)
         self._sequence = itertools.count(1)
         self._reporter: Optional[Reporter] = None
         self._finish: asyncio.Future[gang.Finish] = asyncio.get_running_loop().create_future()
@@ -50,8 +58,9 @@ class Chief(Shell):
             lambda member, connection, why: self.feed(gang.MemberLost(member, connection, why)),
         )
         if assignment.report_url:
-            intake = Intake(assignment.report_url, assignment.report_ca, assignment.report_token_file)
-            self._reporter = Reporter(intake.post, assignment.report_interval_seconds)
+            post = door(assignment.report_url, assignment.report_ca, assignment.report_token_file)
+            self._reporter = Reporter(post, assignment.report_interval_seconds)
+        self._board = EventFiles(assignment.tensorboard_dir) if assignment.tensorboard_dir else None
 
     async def run(self) -> int:
         """Form the gang, train, and see it through to its end."""
@@ -118,6 +127,8 @@ class Chief(Shell):
         say(f"generation {action.generation} starts with {members} member{'s' if members > 1 else ''}")
         self._tell(self._start_frame(action.generation, action.addresses))
         self.start_trainer(action.generation, action.addresses)
+        if self._reporter is not None:
+            self.measure()
         self.progressed()
 
     def _start_frame(self, generation: int, addresses: Sequence[Tuple[str, str]]) -> Frame:
@@ -145,17 +156,39 @@ class Chief(Shell):
         elif kind == "metrics" and member == gang.EVALUATOR:
             peer = gang.peers_of(self._state).get(gang.EVALUATOR)
             if peer is not None and peer.connection == connection:
-                self._evaluation.update(metrics(frame, EVALUATION_PREFIX))
+                found = metrics(frame, EVALUATION_PREFIX)
+                self._evaluation.update(found)
+                self.progress.note(found)
                 self.progressed()
+        elif kind == "usage":
+            self._usage.take(connection, usage(frame, member), time.monotonic())
         else:
             raise MessageError("it sent a frame of an unknown kind")
 
     # Reports and words.
 
+    def measured(self, usage: MemberUsage) -> None:
+        """Report what the gang uses, also while its trainers say nothing."""
+        self._usage.take(gang.OWN_CONNECTION, usage, time.monotonic())
+        self.progressed()
+
+    def _telemetry(self, now: float) -> Optional[Telemetry]:
+        """Return what the gang uses, put together at most once a second: a trainer may say far more than that."""
+        if now - self._assembled[0] >= 1.0:
+            peers = gang.peers_of(self._state)
+            here = {name: peers[name].connection for name in self._settings.members if name in peers}
+            self._assembled = (now, self._usage.telemetry(here, now))
+        return self._assembled[1]
+
     def progressed(self) -> None:
-        """Offer what the trainer has said to the reporter."""
-        if self._reporter is not None and isinstance(self._state, gang.Running):
-            self._reporter.offer(self._report("Running", self._state.generation))
+        """Offer what the trainer has said to the reporter, and to TensorBoard."""
+        if not isinstance(self._state, gang.Running):
+            return
+        report = self._report("Running", self._state.generation)
+        if self._reporter is not None:
+            self._reporter.offer(report)
+        if self._board is not None and report.training is not None:
+            self._board.offer(report.generation, report.training)
 
     def _report(self, state: str, generation: int, failure: Optional[Failure] = None, final: bool = False) -> Report:
         return Report(
@@ -167,6 +200,8 @@ class Chief(Shell):
             final=final,
             training=with_metrics(self.progress.training(), self._evaluation),
             failure=failure,
+            # Of the moment: nobody shall take the last one for live when the training is over.
+            telemetry=self._telemetry(time.monotonic()) if state == "Running" else None,
         )
 
     def _leave(self, finish: gang.Finish) -> int:
@@ -175,8 +210,12 @@ class Chief(Shell):
         report = self._report(state, generation, finish.failure, final=True)
         # First the backup: it needs nobody else.
         write_termination_message(report, self.env)
+        if self._board is not None and report.training is not None:
+            self._board.offer(generation, report.training)
         if self._reporter is not None and not self._reporter.finish(report, self.timings.last_report):
             say("the last report did not reach the operator; it is in the termination message")
+        if self._board is not None:
+            self._board.close(self.timings.last_report)
         return self._last_words(finish)
 
     def _last_words(self, finish: gang.Finish) -> int:

@@ -61,6 +61,11 @@ def text(document: Mapping[str, Any], name: str, field: str, empty: bool = False
     return value
 
 
+def unicode(value: str) -> str:
+    """Return a text without lone surrogates: JSON can say them, but UTF-8 and with it the status cannot."""
+    return value.encode("utf-8", "replace").decode("utf-8")
+
+
 def count(document: Mapping[str, Any], name: str, field: str) -> int:
     """Read a whole number from 0 on that a float can hold."""
     value = document.get(name)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from typing import Mapping, Sequence
+import sys
+from typing import Mapping, Sequence, Tuple
 
 from trainingjob_launcher.chief import Chief
 from trainingjob_launcher.contract import Assignment, ContractError
@@ -33,12 +34,18 @@ def main(arguments: Sequence[str], env: Mapping[str, str] = os.environ) -> int:
         if not re.fullmatch(r"(?:[0-9a-fA-F]{2}){16,}", assignment.key):
             raise ContractError("TRAININGJOB_KEY", "must be at least 16 bytes in hex")
         start = Start(assignment, command, env, Timings.from_env(env))
-        return asyncio.run(_run(start))
+        code, clean = asyncio.run(_run(start))
     except ContractError as error:
         say(f"this member can't start: {error}")
         return USAGE_CODE
+    if not clean:
+        # A driver hangs in a call, and may hold a lock that its library wants at a process's end.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    return code
 
 
-async def _run(start: Start) -> int:
+async def _run(start: Start) -> Tuple[int, bool]:
     shell = Chief(start) if start.assignment.role == "chief" else Worker(start)
-    return await shell.run()
+    return await shell.run(), shell.stop_measuring()

@@ -12,6 +12,7 @@ from trainingjob_launcher.contract import (
     METRIC_NAME,
     ContractError,
     Failure,
+    MemberUsage,
     decode_number,
 )
 
@@ -169,6 +170,17 @@ def metrics(value: Mapping[str, Any], prefix: str) -> Dict[str, float]:
         }
     except ContractError as error:
         raise MessageError(f"metric {error}") from error
+
+
+def usage(value: Mapping[str, Any], member: str) -> MemberUsage:
+    """Return what `member` says that it uses; raises MessageError."""
+    try:
+        found = MemberUsage.from_json(value.get("usage"), "usage")
+    except ContractError as error:
+        raise MessageError(str(error)) from error
+    if found.member != member:
+        raise MessageError(f"it is {member} and tells what {found.member} uses")
+    return found
 
 
 def count(value: Mapping[str, Any], name: str, limit: int = 2**31) -> int:

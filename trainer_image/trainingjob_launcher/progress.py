@@ -1,7 +1,8 @@
 """What the trainer tells its launcher, and what follows from it: percent, speed, time to go.
 
 Trainers write JSON datagrams to a Unix socket (package `trainingjob`). Whatever comes there that makes no sense is
-dropped: training goes on, and the launcher too. Unknown stays None.
+dropped: training goes on, and the launcher too. Unknown stays None: a program that says nothing has no speed, rather
+than none at all. While a trainer is quiet, in a validation, say, everything stays as it was last.
 """
 
 from __future__ import annotations
@@ -17,37 +18,41 @@ import shutil
 import socket
 import tempfile
 import time
-from typing import Any, Callable, Dict, Mapping, Optional
+from typing import Any, Callable, Dict, Mapping, Optional, Tuple
 
-from trainingjob_launcher.contract import MAX_METRICS, METRIC_NAME, Training
+from trainingjob_launcher.contract import MAX_METRICS, METRIC_NAME, Extremes, Training
+from trainingjob_launcher.pace import Pace
 
 MAX_DATAGRAM = 64 * 1024
 #: What an evaluator has to say: of its other numbers the chief's trainer knows better.
 EVALUATION_PREFIX = "val_"
-#: Rates are averaged over about so many seconds.
-SMOOTHING_SECONDS = 10.0
+STEPS, EPOCHS = "steps", "epochs"
 _MAX_COUNT = 2**53 - 1
 _MAX_ETA = 1e9
 _MAX_RATE = 1e15
 
 
 class Progress:
-    """The latest state of the trainer. Pure: times come from the caller, in seconds of a monotonic clock."""
+    """The latest state of a trainer. Pure: times come from the caller, in seconds of a monotonic clock."""
 
-    def __init__(self) -> None:
+    def __init__(self, extremes: Optional[Mapping[str, Extremes]] = None) -> None:
+        """`extremes` are those of the trainers before this one."""
         self._counts: Dict[str, Optional[int]] = {}
         self._metrics: Dict[str, float] = {}
+        self._extremes: Dict[str, Extremes] = dict(extremes or {})
         self._given_rate: Optional[float] = None
         self._batch: Optional[int] = None
-        self._rate: Optional[float] = None  # of `_position` per second
-        self._position: Optional[float] = None
+        self._paces = {STEPS: Pace(), EPOCHS: Pace()}
+        self._percent: Optional[float] = None
+        self._plan: Tuple[str, Optional[int]] = ("", None)  # what the percent is of
         self._at = -math.inf
 
     def take(self, document: Any, now: float) -> bool:
         """Take a document of the trainer; return False when there is nothing in it.
 
-        Keys: step, totalSteps, epoch, totalEpochs, batchSize, examplesPerSecond, metrics, and `time`, when it was
-        true on the same clock as `now`.
+        Keys: step, totalSteps, epoch, totalEpochs, batchSize, examplesPerSecond, metrics, extremes (metric ->
+        [low, its step, high, its step], over the trainer's life), and `time`, when it was true on the same clock as
+        `now`.
         """
         if not isinstance(document, dict):
             return False
@@ -57,29 +62,34 @@ class Progress:
         rate = _number(document.get("examplesPerSecond"))
         if rate is not None and 0 <= rate <= _MAX_RATE:
             self._given_rate = rate
-        metrics = document.get("metrics")
+        metrics, extremes = document.get("metrics"), document.get("extremes")
         if isinstance(metrics, Mapping):
             self._take_metrics(metrics)
+        if isinstance(extremes, Mapping):
+            self._take_extremes(extremes)
+        elif isinstance(metrics, Mapping):  # somebody who does not tell them: what was heard is what there is
+            self.note({name: self._metrics[name] for name in metrics if name in self._metrics})
         said = _number(document.get("time"))
         self._advance(now if said is None else min(now, said))
         return True
 
     def training(self) -> Training:
         """Return what is known, fit for a report."""
-        step, total = self._counts.get("step"), self._counts.get("totalSteps")
-        share = self._share()
+        step = self._counts.get("step")
         rate = self._given_rate
-        if rate is None and self._batch is not None and self._rate is not None and step is not None:
-            rate = min(_MAX_RATE, self._rate * self._batch)
+        speed = self._paces[STEPS].speed
+        if rate is None and self._batch is not None and speed is not None:
+            rate = min(_MAX_RATE, speed * self._batch)
         return Training(
             step=step,
-            total_steps=total,
+            total_steps=self._counts.get("totalSteps"),
             epoch=self._counts.get("epoch"),
             total_epochs=self._counts.get("totalEpochs"),
-            percent=None if share is None else round(100.0 * share, 2),
+            percent=self._percent,
             eta_seconds=self._eta(),
             examples_per_second=None if rate is None else float(f"{rate:.6g}"),
             metrics=dict(self._metrics),
+            extremes=dict(self._extremes),
         )
 
     def _take_metrics(self, metrics: Mapping[Any, Any]) -> None:
@@ -92,46 +102,68 @@ class Progress:
             if number is not None:
                 self._metrics[name] = number
 
-    def _where(self) -> tuple[Optional[int], Optional[int]]:
-        """Return position and end, in steps where steps are told, else in epochs."""
-        if self._counts.get("step") is not None:
-            return self._counts["step"], self._counts.get("totalSteps")
-        return self._counts.get("epoch"), self._counts.get("totalEpochs")
+    def note(self, metrics: Mapping[str, float]) -> None:
+        """Let these values count for the extremes, at the step that is known now; NaN is neither low nor high."""
+        step = self._counts.get("step")
+        for name, value in metrics.items():
+            if value == value:
+                self._widen(name, Extremes(value, value, step, step))
 
-    def _share(self) -> Optional[float]:
-        position, total = self._where()
-        if total is None or position is None:
-            position, total = self._counts.get("epoch"), self._counts.get("totalEpochs")
-        if not total or position is None:
-            return None
-        return min(1.0, position / total)
+    def _take_extremes(self, extremes: Mapping[Any, Any]) -> None:
+        for name, said in extremes.items():
+            if not isinstance(name, str) or not METRIC_NAME.fullmatch(name):
+                continue
+            if not isinstance(said, list) or len(said) != 4:
+                continue
+            low, high = _number(said[0], finite=False), _number(said[2], finite=False)
+            if low is not None and high is not None and low <= high:
+                self._widen(name, Extremes(low, high, _whole(said[1]), _whole(said[3])))
+
+    def _widen(self, name: str, said: Extremes) -> None:
+        known = self._extremes.get(name)
+        if known is not None:
+            self._extremes[name] = wider(known, said)
+        elif len(self._extremes) < MAX_METRICS:
+            self._extremes[name] = said
+
+    def _where(self) -> Tuple[str, Optional[int], Optional[int]]:
+        """Return unit, position and end: in steps where their end is told, else in epochs where theirs is."""
+        step, total = self._counts.get("step"), self._counts.get("totalSteps")
+        epoch, epochs = self._counts.get("epoch"), self._counts.get("totalEpochs")
+        if epoch is not None and epochs and (step is None or not total):
+            return EPOCHS, epoch, epochs
+        return STEPS, step, total
 
     def _eta(self) -> Optional[float]:
-        position, total = self._where()
+        unit, position, total = self._where()
         if position is None or not total:
             return None
         if position >= total:
             return 0.0
-        if not self._rate:
-            return None
-        return min(_MAX_ETA, round((total - position) / self._rate, 1))
+        epochs = self._counts.get("totalEpochs")
+        cycle = total / epochs if epochs and unit == STEPS else None
+        seconds = self._paces[unit].seconds_to(total, cycle, rough=unit == EPOCHS)
+        return None if seconds is None else min(_MAX_ETA, round(seconds, 1))
 
     def _advance(self, now: float) -> None:
-        position, _ = self._where()
-        if position is None or now < self._at:
-            return
-        before, self._position = self._position, float(position)
-        elapsed = now - self._at
-        if before is None or position < before:
-            self._rate, self._at = None, now  # a new start: nothing to compare with
-            return
-        if position == before or elapsed <= 0:
-            self._position = before
-            return
-        self._at = now
-        rate = (position - before) / elapsed
-        weight = 1.0 - math.exp(-elapsed / SMOOTHING_SECONDS)
-        self._rate = rate if self._rate is None else self._rate + weight * (rate - self._rate)
+        if now >= self._at:
+            self._at = now
+            for unit, position in ((STEPS, self._counts.get("step")), (EPOCHS, self._counts.get("epoch"))):
+                if position is not None:
+                    self._paces[unit].advance(float(position), now)
+        unit, position, total = self._where()
+        if position is not None and total:
+            percent = round(min(100.0, 100.0 * position / total), 2)
+            # Never back, but where the end has moved: a second `fit` begins.
+            same = self._plan == (unit, total) and self._percent is not None
+            self._percent = max(percent, self._percent or 0.0) if same else percent
+            self._plan = (unit, total)
+
+
+def wider(one: Extremes, other: Extremes) -> Extremes:
+    """Return the extremes of both; of equal values the first one's step."""
+    low, high = (other if other.low < one.low else one), (other if other.high > one.high else one)
+    return Extremes(low.low, high.high, low.low_step, high.high_step)
 
 
 def with_metrics(training: Training, more: Mapping[str, float]) -> Training:

@@ -20,6 +20,7 @@ from trainingjob_launcher.fields import (
     refuse_constant,
     short,
     text,
+    unicode,
 )
 from trainingjob_launcher.report_training import Training
 from trainingjob_launcher.report_usage import Telemetry
@@ -77,11 +78,11 @@ class Failure:
         return cls(
             member=member(document, "member", "failure.member"),
             reason=reason,
-            message=text(document, "message", "failure.message", empty=True)[:MAX_TEXT],
+            message=unicode(text(document, "message", "failure.message", empty=True)[:MAX_TEXT]),
             exit_code=optional_code(document, "exitCode", "failure"),
             signal=optional_code(document, "signal", "failure"),
             generation=count(document, "generation", "failure.generation"),
-            last_log_lines=tuple(line[:MAX_TEXT] for line in lines[-MAX_LOG_LINES:]),
+            last_log_lines=tuple(unicode(line[:MAX_TEXT]) for line in lines[-MAX_LOG_LINES:]),
         )
 
 
@@ -139,8 +140,8 @@ class Report:
         failure, training = self.failure, self.training
         if self.telemetry is not None:
             return dataclasses.replace(self, telemetry=None)
-        if training is not None and training.extremes:
-            return dataclasses.replace(self, training=dataclasses.replace(training, extremes={}))
+        if training is not None and training.extremes is not None:
+            return dataclasses.replace(self, training=dataclasses.replace(training, extremes=None))
         if failure is not None and failure.last_log_lines:
             kept: List[str] = list(failure.last_log_lines)
             freed = 0

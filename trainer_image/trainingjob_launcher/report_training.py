@@ -66,7 +66,8 @@ class Training:
     eta_seconds: Optional[float] = None
     examples_per_second: Optional[float] = None
     metrics: Mapping[str, float] = dataclasses.field(default_factory=dict)
-    extremes: Mapping[str, Extremes] = dataclasses.field(default_factory=dict)
+    #: None is not told: the metrics are all that is known. Else a metric without extremes has no value that counts.
+    extremes: Optional[Mapping[str, Extremes]] = None
 
     def to_json(self) -> Dict[str, Any]:
         """Return plain JSON types, without what is unknown."""
@@ -82,7 +83,7 @@ class Training:
         out = {name: value for name, value in values.items() if value is not None}
         if self.metrics:
             out["metrics"] = {name: encode_number(value) for name, value in self.metrics.items()}
-        if self.extremes:
+        if self.extremes is not None:
             out["extremes"] = {name: extremes.to_json() for name, extremes in self.extremes.items()}
         return out
 
@@ -95,7 +96,8 @@ class Training:
         """
         document = mapping(value, _PATH)
         metrics = metric_names(document.get("metrics", {}), f"{_PATH}.metrics")
-        extremes = metric_names(document.get("extremes", {}), f"{_PATH}.extremes")
+        told = document.get("extremes")
+        extremes = None if told is None else metric_names(told, f"{_PATH}.extremes")
         return cls(
             step=optional_count(document, "step", _PATH),
             total_steps=optional_count(document, "totalSteps", _PATH),
@@ -105,5 +107,7 @@ class Training:
             eta_seconds=optional_amount(document, "etaSeconds", _PATH, 1e9),
             examples_per_second=optional_amount(document, "examplesPerSecond", _PATH, 1e15),
             metrics={name: decode_number(v, f"{_PATH}.metrics.{name}") for name, v in metrics.items()},
-            extremes={name: Extremes.from_json(v, f"{_PATH}.extremes.{name}") for name, v in extremes.items()},
+            extremes=None
+            if extremes is None
+            else {name: Extremes.from_json(v, f"{_PATH}.extremes.{name}") for name, v in extremes.items()},
         )

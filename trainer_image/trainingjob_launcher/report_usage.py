@@ -10,8 +10,10 @@ from trainingjob_launcher.fields import ContractError, mapping, member, optional
 #: Larger gangs have their totals in the report, and no members.
 MAX_MEMBERS = 32
 MAX_GPUS = 16
+#: What is above is a counter gone wrong: one member's, and the gang's.
+MAX_CORES, MAX_GANG_CORES = 1e6, 1e9
+MAX_BYTES = 1e18
 _PATH = "telemetry"
-_MOST = 1e18
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,8 +39,8 @@ class GpuUsage:
         document = mapping(value, path)
         return cls(
             utilization=optional_amount(document, "utilization", path, 100.0),
-            memory_bytes=optional_amount(document, "memoryBytes", path, _MOST),
-            memory_total_bytes=optional_amount(document, "memoryTotalBytes", path, _MOST),
+            memory_bytes=optional_amount(document, "memoryBytes", path, MAX_BYTES),
+            memory_total_bytes=optional_amount(document, "memoryTotalBytes", path, MAX_BYTES),
         )
 
 
@@ -71,9 +73,9 @@ class MemberUsage:
         gpus = items(document.get("gpus", []), f"{path}.gpus", MAX_GPUS)
         return cls(
             member=member(document, "member", f"{path}.member"),
-            cpu_cores=optional_amount(document, "cpuCores", path, 1e6),
-            memory_bytes=optional_amount(document, "memoryBytes", path, _MOST),
-            memory_limit_bytes=optional_amount(document, "memoryLimitBytes", path, _MOST),
+            cpu_cores=optional_amount(document, "cpuCores", path, MAX_CORES),
+            memory_bytes=optional_amount(document, "memoryBytes", path, MAX_BYTES),
+            memory_limit_bytes=optional_amount(document, "memoryLimitBytes", path, MAX_BYTES),
             gpus=tuple(GpuUsage.from_json(gpu, f"{path}.gpus[{index}]") for index, gpu in enumerate(gpus)),
         )
 
@@ -115,13 +117,18 @@ class Telemetry:
         document = mapping(value, _PATH)
         members = items(document.get("members", []), f"{_PATH}.members", MAX_MEMBERS)
         return cls(
-            cpu_cores=optional_amount(document, "cpuCores", _PATH, 1e9),
-            memory_bytes=optional_amount(document, "memoryBytes", _PATH, _MOST),
+            cpu_cores=optional_amount(document, "cpuCores", _PATH, MAX_GANG_CORES),
+            memory_bytes=optional_amount(document, "memoryBytes", _PATH, MAX_BYTES),
             gpus=optional_amount(document, "gpus", _PATH, 1e6),
             gpu_utilization=optional_amount(document, "gpuUtilization", _PATH, 100.0),
-            gpu_memory_bytes=optional_amount(document, "gpuMemoryBytes", _PATH, _MOST),
+            gpu_memory_bytes=optional_amount(document, "gpuMemoryBytes", _PATH, MAX_BYTES),
             members=tuple(MemberUsage.from_json(m, f"{_PATH}.members[{i}]") for i, m in enumerate(members)),
         )
+
+
+def within(value: Optional[float], limit: float) -> Optional[float]:
+    """Return an amount that `from_json` takes, None for one that it would refuse."""
+    return value if value is not None and 0 <= value <= limit else None
 
 
 def known(values: Mapping[str, Any]) -> Dict[str, Any]:

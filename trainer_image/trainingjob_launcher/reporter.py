@@ -7,11 +7,12 @@ of each state and the last go at once. An intake that is away, slow or unwilling
 from __future__ import annotations
 
 import math
+import os
 import random
 import threading
 import time
 from typing import TYPE_CHECKING, Callable, Dict, Optional, Set, Tuple
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from trainingjob_launcher.contract import ContractError, Report
 from trainingjob_launcher.log import say
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     import ssl
 
 TIMEOUT = 3.0
-MAX_BACKOFF = 60.0
+#: Also about how much longer the hole in a job's history is than the operator's absence.
+MAX_BACKOFF = 10.0
 FINAL_PAUSE = 0.5
 #: Answers that a repetition does not change.
 _HOPELESS = (400, 404, 409, 413)
@@ -77,15 +79,15 @@ class Intake:
     def _exchange(self, body: bytes, headers: Dict[str, str]) -> Tuple[int, Optional[float]]:
         import http.client
 
-        if self._connection is None:
-            self._connection = http.client.HTTPSConnection(
-                self._host, self._port, timeout=TIMEOUT, context=self._context()
-            )
         try:
+            if self._connection is None:
+                self._connection = http.client.HTTPSConnection(
+                    self._host, self._port, timeout=TIMEOUT, context=self._context()
+                )
             self._connection.request("POST", self._path, body, headers)
             response = self._connection.getresponse()
             response.read(64 * 1024)
-        except (OSError, http.client.HTTPException, ValueError) as error:
+        except (OSError, http.client.HTTPException, ValueError, TypeError) as error:
             self.close()
             if isinstance(error, OSError):
                 raise
@@ -106,6 +108,44 @@ class Intake:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+class ReportFile:
+    """Takes reports where there is no intake: each takes the place of the last, in one step, so nobody reads half."""
+
+    def __init__(self, url: str) -> None:
+        """`url` is file:///PATH; the folder is there already.
+
+        Raises:
+            ContractError: the URL is not one.
+        """
+        parts = urlsplit(url)
+        if parts.scheme != "file" or parts.netloc or not parts.path.startswith("/"):
+            raise ContractError("TRAININGJOB_REPORT_URL", f"is {url!r}, must be file:///PATH")
+        self._path = unquote(parts.path)
+
+    def post(self, body: bytes) -> Tuple[int, Optional[float]]:
+        """Write one report; return 200, as an intake would.
+
+        Raises:
+            OSError: the folder is not there, or full.
+        """
+        fresh = f"{self._path}.{os.getpid()}"
+        with open(fresh, "wb") as file:
+            file.write(body)
+        os.replace(fresh, self._path)
+        return 200, None
+
+
+def door(url: str, ca: str, token_file: str) -> Callable[[bytes], Tuple[int, Optional[float]]]:
+    """Return what posts a report to `url`: the operator's intake, or a file where a job runs without a cluster.
+
+    Raises:
+        ContractError: the URL is neither.
+    """
+    if url.startswith("file:"):
+        return ReportFile(url).post
+    return Intake(url, ca, token_file).post
 
 
 def _seconds(text: str) -> Optional[float]:
@@ -133,6 +173,9 @@ class Reporter:
         self._closing = False
         self._taken = False
         self._told: Optional[Tuple[int, str]] = None  # headline of the last report that the intake took
+        self._hurried: Optional[Tuple[int, str]] = None  # headline that did not wait for its time
+        self._shown: object = None  # how far training was in the last report that had news of it, and when it went
+        self._shown_at = -math.inf
         self._finished = threading.Event()
         self._said: Set[str] = set()
         self._thread = threading.Thread(target=self._run, name="reporter", daemon=True)
@@ -143,8 +186,12 @@ class Reporter:
         with self._changed:
             if not self._closing:
                 self._slot = report
-                if self._told is not None and self._told != _headline(report):
+                # Only the first of a state goes at once: the others wait with it, however long the intake is away.
+                if self._told is not None and _headline(report) not in (self._told, self._hurried):
+                    self._hurried = _headline(report)
                     self._due = self._held_until
+                elif self._failures == 0:
+                    self._bring_forward(report)
                 self._changed.notify()
 
     def finish(self, report: Report, patience: float) -> bool:
@@ -168,7 +215,7 @@ class Reporter:
         status, after = 0, None
         try:
             status, after = self._post(report.encode())
-        except (OSError, ContractError) as error:
+        except Exception as error:  # whatever it is: a thread that died of it would never report again
             self._say_once(type(error).__name__, f"can't be reached: {error}")
         else:
             if not 200 <= status < 300:
@@ -191,7 +238,11 @@ class Reporter:
                 say("the operator takes reports again")
             self._failures = 0
             news = self._slot is not None and _headline(self._slot) != self._told
+            if _progress(report) != self._shown:
+                self._shown, self._shown_at = _progress(report), now
             self._due = now if self._closing or news else now + self._interval
+            if self._slot is not None:
+                self._bring_forward(self._slot)
             return
         self._failures += 1
         if self._slot is None and status not in _HOPELESS:
@@ -202,6 +253,11 @@ class Reporter:
         # A last report that came while another was on its way does not pay for that one's failure.
         self._due = max(self._held_until, now if self._closing and not report.final else now + wait)
 
+    def _bring_forward(self, report: Report) -> None:
+        """What the trainer says waits for what it said before, not for reports that only hold what the gang uses."""
+        if _progress(report) != self._shown:
+            self._due = min(self._due, max(self._held_until, self._shown_at + self._interval))
+
     def _say_once(self, kind: str, text: str) -> None:
         if kind not in self._said:
             self._said.add(kind)
@@ -211,3 +267,9 @@ class Reporter:
 def _headline(report: Report) -> Tuple[int, str]:
     """What the operator waits for: which generation, and how it stands."""
     return report.generation, report.state
+
+
+def _progress(report: Report) -> object:
+    """What the trainer has said, without what moves by itself (speed, time to go)."""
+    training = report.training
+    return None if training is None else (training.step, training.epoch, training.metrics)

@@ -18,6 +18,7 @@ _VARIABLES: Dict[str, str] = {
     "TRAININGJOB_RECONNECT_SECONDS": "reconnect",
     "TRAININGJOB_PATIENCE_SECONDS": "patience",
     "TRAININGJOB_LAST_REPORT_SECONDS": "last_report",
+    "TRAININGJOB_USAGE_SECONDS": "usage",
 }
 
 
@@ -47,6 +48,8 @@ class Timings:
     patience: float = 10.0
     #: How long the end of the job may wait for the last report.
     last_report: float = 5.0
+    #: How often a member measures what it uses, and tells the chief.
+    usage: float = 5.0
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Timings:

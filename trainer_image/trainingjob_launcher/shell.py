@@ -20,9 +20,11 @@ from trainingjob_launcher.contract import (
     SOCKET_VARIABLE,
     Assignment,
     Failure,
+    MemberUsage,
 )
 from trainingjob_launcher.log import say
 from trainingjob_launcher.messages import Hello, TrainerExit
+from trainingjob_launcher.meter import Meter
 from trainingjob_launcher.program import ProgramError, place
 from trainingjob_launcher.progress import Progress, ProgressSocket
 from trainingjob_launcher.python_path import is_hooked, packages_root, python_path
@@ -54,6 +56,7 @@ class Shell:
         self._command = start.command
         self._trainer: Optional[Trainer] = None
         self._socket: Optional[ProgressSocket] = None
+        self._meter: Optional[Meter] = None
         self._events: Deque[Any] = collections.deque()
         self._busy = False
         self._timer: Optional[asyncio.TimerHandle] = None
@@ -120,7 +123,7 @@ class Shell:
     def start_trainer(self, generation: int, addresses: Sequence[Tuple[str, str]]) -> None:
         """Put the program into place and start it for a generation."""
         assignment = self.assignment
-        self.progress = Progress()
+        self.progress = Progress(self.progress.training().extremes)  # the best values outlive the trainer
         self._trainer = trainer = Trainer(lambda end: self._ended(generation, end))
         try:
             place(assignment.work_dir, assignment.files, assignment.source_dir)
@@ -141,6 +144,22 @@ class Shell:
 
     def progressed(self) -> None:
         """The trainer has said something new."""
+
+    def measure(self) -> None:
+        """Begin to measure what this member uses; `measured` is called every few seconds."""
+        if self._meter is None:
+            # As process 1, or told by the downward API, we are in a container that is ours alone.
+            in_container = os.getpid() == 1 or bool(self.assignment.pod_uid)
+            self._meter = Meter(
+                self.assignment.member, self.timings.usage, in_container, self.env, lambda usage: self.measured(usage)
+            )
+
+    def measured(self, usage: MemberUsage) -> None:
+        """This member has measured what it uses."""
+
+    def stop_measuring(self) -> bool:
+        """Measure no longer; False when a call into the kernel or a driver does not come back."""
+        return self._meter is None or self._meter.stop()
 
     def leave(self) -> None:
         """Take what the trainer said last, and release the socket."""

@@ -9,59 +9,34 @@ from __future__ import annotations
 
 import math
 import os
-from pathlib import Path, PurePosixPath
-from typing import Dict, List, Mapping, Optional
+from pathlib import Path
+from typing import Dict, Mapping, Optional
 
-CGROUP_ROOT = Path("/sys/fs/cgroup")
+from trainingjob_launcher.cgroup import V2, number, own_groups, read
+
 #: Collectives of several members need a thread beside the one that computes.
 MIN_INTER_OP = 2
 
 
-def cpu_limit(proc_cgroup: str, root: Path = CGROUP_ROOT) -> Optional[float]:
-    """Return the CPUs that the quota grants, None without one.
-
-    `proc_cgroup` is the text of /proc/self/cgroup; `root` is where the cgroup file systems are mounted.
-    """
-    limits: List[float] = []
-    for line in proc_cgroup.splitlines():
-        number, _, rest = line.partition(":")
-        controllers, _, path = rest.partition(":")
-        if number == "0" and not controllers:
-            limits += [x for x in (_v2(root / group) for group in _ancestry(path)) if x is not None]
-        elif "cpu" in controllers.split(","):
-            for name in (controllers, "cpu"):
-                limits += [x for x in (_v1(root / name / group) for group in _ancestry(path)) if x is not None]
-    return min(limits) if limits else None
-
-
-def _ancestry(path: str) -> List[str]:
-    """Return a cgroup path and all above it, relative to the mount. A path of the host may not exist here."""
-    parts = [part for part in PurePosixPath(path).parts if part not in ("/", "..")]
-    return ["/".join(parts[:length]) for length in range(len(parts), -1, -1)]
+def cpu_limit(root: Path = Path("/")) -> Optional[float]:
+    """Return the CPUs that the quota grants, None without one. `root` is where /proc and /sys are."""
+    groups = own_groups(root)
+    limits = [_v2(group) for group in groups.get(V2, ())] + [_v1(group) for group in groups.get("cpu", ())]
+    return min((limit for limit in limits if limit is not None), default=None)
 
 
 def _v2(group: Path) -> Optional[float]:
-    quota, _, period = _read(group / "cpu.max").partition(" ")
+    quota, _, period = read(group / "cpu.max").partition(" ")
     return _ratio(quota, period)
 
 
 def _v1(group: Path) -> Optional[float]:
-    return _ratio(_read(group / "cpu.cfs_quota_us"), _read(group / "cpu.cfs_period_us"))
+    return _ratio(read(group / "cpu.cfs_quota_us"), read(group / "cpu.cfs_period_us"))
 
 
 def _ratio(quota: str, period: str) -> Optional[float]:
-    try:
-        value = int(quota) / int(period)
-    except (ValueError, ZeroDivisionError):
-        return None
-    return value if value > 0 else None
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text().strip()
-    except (OSError, ValueError):
-        return ""
+    granted, of = number(quota), number(period)
+    return granted / of if granted and of else None
 
 
 def thread_count(limit: Optional[float], cores: int) -> int:
@@ -82,4 +57,4 @@ def thread_variables(env: Mapping[str, str], limit: Optional[float], cores: int)
 
 def own_thread_variables(env: Mapping[str, str]) -> Dict[str, str]:
     """Return `thread_variables` for the container that we are in."""
-    return thread_variables(env, cpu_limit(_read(Path("/proc/self/cgroup"))), len(os.sched_getaffinity(0)))
+    return thread_variables(env, cpu_limit(), len(os.sched_getaffinity(0)))

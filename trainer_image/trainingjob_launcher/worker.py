@@ -9,7 +9,7 @@ import asyncio
 from typing import Any, Optional, Tuple
 
 from trainingjob_launcher import member
-from trainingjob_launcher.contract import Report, encode_number
+from trainingjob_launcher.contract import MemberUsage, Report, encode_number
 from trainingjob_launcher.gang import EVALUATOR
 from trainingjob_launcher.log import say
 from trainingjob_launcher.messages import FAILED, SUCCEEDED, TERMINATED, End, MessageError, TrainerExit, count, text
@@ -85,6 +85,10 @@ class Worker(Shell):
         if found:
             self._caller.send({"t": "metrics", "metrics": found})
 
+    def measured(self, usage: MemberUsage) -> None:
+        """Tell the chief what this member uses."""
+        self._caller.send({"t": "usage", "usage": usage.to_json()})
+
     def react(self, event: Any, now: float) -> Optional[float]:
         """Give one event to the machine and do what it answers."""
         self._state, actions = member.step(self._state, event, now)
@@ -104,6 +108,8 @@ class Worker(Shell):
         elif isinstance(action, member.Start):
             say(f"generation {action.generation} starts with {len(action.addresses)} members")
             self.start_trainer(action.generation, action.addresses)
+            if self.assignment.role != "evaluator":  # which is no member of the gang
+                self.measure()
         elif isinstance(action, member.Stop):
             self.stop_trainer(action.graceful)
         elif isinstance(action, member.TellExit):

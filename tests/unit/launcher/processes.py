@@ -115,6 +115,7 @@ class Gang:
         self.folder = folder
         self.port = free_port()
         self.members: dict[str, Launcher] = {}
+        self._launchers: list[Launcher] = []  # also those whose place another one has taken
 
     def start(self, program: str | dict[str, str], workers: int = 2, **more: Any) -> Gang:
         for role, index in [("chief", 0), *(("worker", number) for number in range(workers))]:
@@ -136,6 +137,7 @@ class Gang:
         given = assignment(role, index, workers, self.port, **more)
         launcher = Launcher(given, self.folder, command, wrapper, **(env or {}))
         self.members[given.member] = launcher
+        self._launchers.append(launcher)
         return launcher
 
     def __getitem__(self, name: str) -> Launcher:
@@ -145,7 +147,7 @@ class Gang:
         return {name: launcher.wait() for name, launcher in self.members.items()}
 
     def close(self) -> None:
-        for launcher in self.members.values():
+        for launcher in self._launchers:
             launcher.close()
 
 

@@ -18,6 +18,7 @@ from trainingjob_launcher.contract import (
     MAX_TERMINATION_BYTES,
     Assignment,
     ContractError,
+    Extremes,
     Failure,
     Report,
     Training,
@@ -244,3 +245,19 @@ def test_a_metric_needs_a_name(name: str) -> None:
 def test_a_member_needs_a_members_name(member: str) -> None:
     with pytest.raises(ContractError, match="member"):
         Report.decode(json.dumps(Report(member, 1, 1, 1, "Running").to_json()))
+
+
+def test_what_utf8_cannot_say_becomes_a_question_mark() -> None:
+    """A program may write the termination message too; what is read of it goes into the status."""
+    failure = {"member": "chief-0", "reason": "X", "message": "a \ud800", "generation": 1, "lastLogLines": ["\udfff"]}
+    document = Report("chief-0", 1, 1, 1, "Failed", final=True).to_json() | {"failure": failure}
+    read = Report.decode(json.dumps(document)).failure
+    assert read is not None
+    assert (read.message, read.last_log_lines) == ("a ?", ("?",))
+
+
+def test_the_termination_message_keeps_the_best_values_where_they_fit() -> None:
+    """When the operator was away they are known from there alone."""
+    training = Training(step=9, metrics={"loss": 0.25}, extremes={"loss": Extremes(0.125, 2.0, 7, 1)})
+    report = Report("chief-0", 1, 1, 1, "Succeeded", final=True, training=training)
+    assert Report.decode(report.encode(4096)) == report

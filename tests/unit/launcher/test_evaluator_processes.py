@@ -53,6 +53,8 @@ def test_its_validation_numbers_are_in_the_jobs_last_report(gang: Gang, intake: 
     assert last is not None
     assert last.step == 9
     assert last.metrics == {"loss": 0.5, "val_loss": 0.125, "val_accuracy": 0.9}
+    assert last.extremes is not None
+    assert last.extremes["val_loss"].low == 0.125
     assert gang.codes() == {"chief-0": 0, "worker-0": 0, "evaluator-0": 0}
     assert gang["evaluator-0"].report().state == "Succeeded"
 

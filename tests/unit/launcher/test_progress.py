@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainingjob_launcher.contract import MAX_METRICS, Report, Training
-from trainingjob_launcher.progress import Progress, ProgressSocket
+from trainingjob_launcher.contract import MAX_METRICS, Extremes, Report, Training
+from trainingjob_launcher.progress import Progress, ProgressSocket, wider
 
 
 def test_nothing_said_is_nothing_known() -> None:
-    assert Progress().training() == Training()
+    assert Progress().training() == Training(extremes={})
 
 
 def test_the_latest_wins_and_the_rest_stays() -> None:
@@ -69,15 +69,13 @@ def test_what_the_program_says_about_its_speed_wins() -> None:
     assert p.training().examples_per_second == pytest.approx(99.0)
 
 
-def test_a_restart_from_a_checkpoint_is_no_negative_speed() -> None:
+def test_a_position_that_goes_back_is_no_negative_speed_and_percent_stays() -> None:
     p = Progress()
-    p.take({"step": 100, "totalSteps": 200, "batchSize": 1}, 0.0)
-    p.take({"step": 110, "totalSteps": 200, "batchSize": 1}, 1.0)
-    p.take({"step": 50, "totalSteps": 200, "batchSize": 1}, 2.0)
-    assert p.training().examples_per_second is None
-    assert p.training().eta_seconds is None
-    p.take({"step": 60, "totalSteps": 200, "batchSize": 1}, 3.0)
-    assert p.training().eta_seconds == pytest.approx(14.0)
+    for now, step in enumerate([80, 90, 100, 110, 50]):
+        p.take({"step": step, "totalSteps": 200, "batchSize": 1}, float(now))
+    t = p.training()
+    assert (t.step, t.percent, t.examples_per_second) == (50, 55.0, pytest.approx(10.0))
+    assert t.eta_seconds == pytest.approx(15.0)
 
 
 def test_the_end_is_a_hundred_percent_and_no_time_to_go() -> None:
@@ -86,10 +84,92 @@ def test_the_end_is_a_hundred_percent_and_no_time_to_go() -> None:
     assert (p.training().percent, p.training().eta_seconds) == (100.0, 0.0)
 
 
+def test_percent_never_goes_back_but_for_a_later_end() -> None:
+    p = Progress()
+    shown = []
+    for step, total in [(0, 100), (40, 100), (10, 100), (50, 100), (50, 200), (60, 200), (200, 200)]:
+        p.take({"step": step, "totalSteps": total}, float(len(shown)))
+        shown.append(p.training().percent)
+    assert shown == [0.0, 40.0, 40.0, 50.0, 25.0, 30.0, 100.0]  # a second `fit` makes the way longer
+
+
+def test_steps_without_an_end_have_a_speed_and_epochs_tell_how_far_it_is() -> None:
+    p = Progress()
+    for second in range(20):
+        p.take({"step": 10 * second, "batchSize": 8, "epoch": 1 + second // 5, "totalEpochs": 8}, float(second))
+    t = p.training()
+    assert t.examples_per_second == pytest.approx(80.0)
+    assert t.percent == pytest.approx(50.0)
+    assert t.eta_seconds == pytest.approx(20.0)
+
+
+def test_what_says_nothing_of_steps_has_no_speed_and_no_end() -> None:
+    p = Progress()
+    for second in range(9):
+        assert p.take({"metrics": {"loss": 1.0 / (1 + second)}}, float(second))
+    assert p.training() == Training(
+        metrics={"loss": pytest.approx(1 / 9)}, extremes={"loss": Extremes(pytest.approx(1 / 9), 1.0)}
+    )
+
+
+def test_extremes_are_those_that_the_trainer_tells_not_only_of_the_values_that_came() -> None:
+    p = Progress()
+    p.take({"step": 90, "metrics": {"loss": 0.5}, "extremes": {"loss": [0.1, 40, 3.0, None]}}, 0.0)
+    assert p.training().extremes == {"loss": Extremes(0.1, 3.0, 40, None)}
+    p.take({"step": 95, "metrics": {"loss": 4.0}}, 1.0)  # a trainer of an older release
+    assert p.training().extremes == {"loss": Extremes(0.1, 4.0, 40, 95)}
+
+
+def test_what_the_trainer_tells_without_extremes_is_passing_and_what_the_chief_notes_counts() -> None:
+    p = Progress()
+    p.take({"step": 3, "metrics": {"accuracy": 1.0}, "extremes": {}}, 0.0)
+    assert p.training().metrics == {"accuracy": 1.0}
+    assert p.training().extremes == {}
+    p.note({"val_loss": 0.5, "val_auc": float("nan")})
+    assert p.training().extremes == {"val_loss": Extremes(0.5, 0.5, 3, 3)}
+
+
+def test_extremes_outlive_the_trainer_and_of_equal_values_the_first_counts() -> None:
+    first = Progress()
+    first.take({"extremes": {"loss": [0.2, 10, 0.9, 1]}}, 0.0)
+    second = Progress(first.training().extremes)
+    second.take({"extremes": {"loss": [0.2, 70, 0.95, 60], "accuracy": [0.5, 60, 0.5, 60]}}, 0.0)
+    assert second.training().extremes == {
+        "loss": Extremes(0.2, 0.95, 10, 60),
+        "accuracy": Extremes(0.5, 0.5, 60, 60),
+    }
+    assert second.training().metrics == {}  # what is latest is this trainer's affair
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [None, 1, [1, 2], [1, 2, 3], [2.0, None, 1.0, None], [math.nan, 1, math.nan, 1], ["1", 1, "2", 1], {"low": 1}],
+)
+def test_extremes_that_make_no_sense_are_left_out(nonsense: object) -> None:
+    p = Progress()
+    p.take({"extremes": {"loss": nonsense, "bad name": [1, 1, 1, 1], "good": [1, True, 2, -4]}}, 0.0)
+    assert p.training().extremes == {"good": Extremes(1.0, 2.0, None, None)}
+
+
+numbers = st.floats(allow_nan=False)
+extremes = st.builds(
+    lambda a, b, s, t: Extremes(min(a, b), max(a, b), s, t), numbers, numbers, st.integers(0), st.integers(0)
+)
+
+
+@given(extremes, extremes, extremes)
+def test_the_order_in_which_extremes_are_merged_does_not_matter(a: Extremes, b: Extremes, c: Extremes) -> None:
+    assert wider(wider(a, b), c) == wider(a, wider(b, c))
+    merged = wider(a, b)
+    assert (merged.low, merged.high) == (min(a.low, b.low), max(a.high, b.high))
+    assert wider(a, a) == a
+
+
 def test_the_trainers_own_time_counts() -> None:
     p = Progress()
     p.take({"step": 0, "batchSize": 1, "time": 0.0}, 0.0)
     p.take({"step": 10, "batchSize": 1, "time": 1.0}, 4.0)  # came late
+    p.take({"step": 20, "batchSize": 1, "time": 2.0}, 4.5)
     assert p.training().examples_per_second == pytest.approx(10.0)
 
 
@@ -112,10 +192,11 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=6,
 )
-keys = ["step", "totalSteps", "epoch", "totalEpochs", "batchSize", "examplesPerSecond", "metrics", "time"]
+keys = ["step", "totalSteps", "epoch", "totalEpochs", "batchSize", "examplesPerSecond", "metrics", "extremes", "time"]
+named = st.dictionaries(st.sampled_from(["loss", "a/b", "bad name"]), json_values | st.lists(st.floats(), max_size=5))
 said = st.one_of(
     json_values,
-    st.dictionaries(st.sampled_from(keys), json_values),
+    st.dictionaries(st.sampled_from(keys), json_values | named),
     st.dictionaries(st.sampled_from(keys[:6]), st.integers(0, 2**60) | st.floats(0, 1e300)),
 )
 

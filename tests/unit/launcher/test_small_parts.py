@@ -23,7 +23,7 @@ from trainingjob_launcher.settings import Timings
 from trainingjob_launcher.shell import accelerators, trainer_environment
 from trainingjob_launcher.termination import write_termination_message
 from trainingjob_launcher.tf_config import tf_config
-from trainingjob_launcher.threads import cpu_limit, thread_count, thread_variables
+from trainingjob_launcher.threads import thread_count, thread_variables
 from trainingjob_launcher.wire import MAX_LINE, Session
 
 # --- TF_CONFIG ---
@@ -66,37 +66,6 @@ def test_what_is_no_gang_is_refused(gang: list[tuple[str, str]]) -> None:
 
 
 # --- Threads ---
-
-
-def test_the_lowest_quota_on_the_way_to_the_root_counts_v2(tmp_path: Path) -> None:
-    inner = tmp_path / "kubepods" / "pod1" / "c1"
-    inner.mkdir(parents=True)
-    (inner / "cpu.max").write_text("max 100000\n")
-    (inner.parent / "cpu.max").write_text("150000 100000\n")
-    (inner.parent.parent / "cpu.max").write_text("800000 100000\n")
-    assert cpu_limit("0::/kubepods/pod1/c1\n", tmp_path) == pytest.approx(1.5)
-
-
-def test_inside_a_cgroup_namespace_the_root_is_ours(tmp_path: Path) -> None:
-    (tmp_path / "cpu.max").write_text("50000 100000\n")
-    assert cpu_limit("0::/\n", tmp_path) == pytest.approx(0.5)
-    assert cpu_limit("0::/../..\n", tmp_path) == pytest.approx(0.5)
-
-
-def test_v1_with_a_path_of_the_host_that_does_not_exist_here(tmp_path: Path) -> None:
-    mount = tmp_path / "cpu,cpuacct"
-    mount.mkdir()
-    (mount / "cpu.cfs_quota_us").write_text("200000\n")
-    (mount / "cpu.cfs_period_us").write_text("100000\n")
-    text = "11:memory:/docker/x\n4:cpu,cpuacct:/docker/x\n0::/docker/x\n"
-    assert cpu_limit(text, tmp_path) == pytest.approx(2.0)
-
-
-@pytest.mark.parametrize("content", ["max 100000", "", "-1 100000", "x y", "100000 0"])
-def test_no_quota_is_no_limit(tmp_path: Path, content: str) -> None:
-    (tmp_path / "cpu.max").write_text(content)
-    assert cpu_limit("0::/\n", tmp_path) is None
-    assert cpu_limit("", tmp_path) is None
 
 
 @pytest.mark.parametrize(

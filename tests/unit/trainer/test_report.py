@@ -81,6 +81,19 @@ def test_what_was_said_is_sent_at_the_end_of_the_program(ear: Ear) -> None:
     assert (document["totalSteps"], document["metrics"]) == (1000, {"loss": 0.001})
 
 
+def test_values_that_are_passing_are_shown_and_are_no_extremes(ear: Ear) -> None:
+    sender = Sender(ear.address)
+    sender.report({"step": 1}, None, {"loss": 0.1}, passing=True)
+    sender.report({"step": 2}, None, {"loss": 0.4, "accuracy": 0.5})
+    sender.report({"step": 3}, None, {"loss": 0.2, "accuracy": 1.0}, passing=True)
+    sender.flush(1.0)
+    heard = ear.hear()
+    while heard["step"] < 3:
+        heard = ear.hear()
+    assert heard["metrics"] == {"loss": 0.2, "accuracy": 1.0}
+    assert heard["extremes"] == {"loss": [0.4, 2, 0.4, 2], "accuracy": [0.5, 2, 0.5, 2]}
+
+
 def test_the_thread_sends_without_the_programs_help(ear: Ear) -> None:
     sender = Sender(ear.address)
     sender.report({"step": 1}, None, {"loss": 0.5})

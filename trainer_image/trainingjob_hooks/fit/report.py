@@ -11,6 +11,7 @@ import time
 from typing import Any, Callable, Dict, Mapping, Optional
 
 import trainingjob
+from trainingjob._progress import report_passing
 
 INTERVAL_SECONDS = 0.2
 
@@ -20,13 +21,20 @@ class Report:
 
     async_safe = True
     needs_batch_logs = False  # what is there is good enough: see keras3/logs.py
+    flushes = True  # it looks at nothing else
 
-    def __init__(self, fit: Any, report: Callable[..., None] = trainingjob.report) -> None:
-        """`fit` is the running `wrap.Call`."""
+    def __init__(
+        self,
+        fit: Any,
+        report: Callable[..., None] = trainingjob.report,
+        passing: Callable[..., None] = report_passing,
+    ) -> None:
+        """`fit` is the running `wrap.Call`; `passing` gets what an epoch's means are on their way."""
         super().__init__()
         self._supports_tf_logs = True
         self._fit = fit
         self._report = report
+        self._passing = passing
         self._clock = time.monotonic
         self._next = 0.0
         self._epoch = 0
@@ -47,7 +55,7 @@ class Report:
         self._next = now + INTERVAL_SECONDS
         step = self._fit.offset + self._fit.before + self._fit.framework.batches_done(self, batch)
         metrics = self._fit.framework.batch_metrics(self.model, logs or {})  # type: ignore[attr-defined]
-        self._report(step=step, epoch=self._epoch + 1, **self._totals(), **metrics)
+        self._passing(step=step, epoch=self._epoch + 1, **self._totals(), **metrics)
 
     def on_epoch_end(self, epoch: int, logs: Optional[Mapping[str, Any]] = None) -> None:
         """Report what the whole epoch gave, with validation."""
@@ -67,6 +75,7 @@ class TestReport:
     __test__ = False  # not a test of pytest's
     async_safe = True
     needs_batch_logs = False
+    flushes = True
 
     def __init__(self, report: Callable[..., None] = trainingjob.report) -> None:
         super().__init__()

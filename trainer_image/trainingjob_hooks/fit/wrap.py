@@ -84,6 +84,11 @@ def install(cls: Any, framework: Any, spec: Mapping[str, Any]) -> None:
     cls.fit, cls.evaluate = wrapped_fit, wrapped_evaluate
 
 
+def is_running() -> bool:
+    """Whether a `fit` of the program runs now."""
+    return bool(_running)
+
+
 @contextlib.contextmanager
 def _counted(framework: Any, arguments: Mapping[str, Any]) -> Iterator[Call]:
     global _calls, _steps
