@@ -5,9 +5,9 @@ import asyncio
 import logging
 import os
 import sys
-from importlib import metadata
 from pathlib import Path
 
+from trainingjob_operator import __version__
 from trainingjob_operator import settings as settings_module
 from trainingjob_operator.api import crd
 
@@ -29,16 +29,8 @@ def main(arguments: list[str] | None = None) -> int:
         return _run(options)
     if options.command == "crd":
         return _crd(options)
-    sys.stdout.write(f"{version()}\n")
+    sys.stdout.write(f"{__version__}\n")
     return 0
-
-
-def version() -> str:
-    """Return the version of the installed package; `dev` when it runs from a source tree."""
-    try:
-        return metadata.version("trainingjob-operator")
-    except metadata.PackageNotFoundError:
-        return "dev"
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -57,7 +57,7 @@ class MembersStatus(Model):
 
 
 class BestValue(Model):
-    """The best value that a metric has had."""
+    """The best finite value that a metric has had."""
 
     value: MetricValue
     """The value."""
@@ -110,9 +110,11 @@ class TrainingStatus(Model):
     metrics: dict[str, MetricValue] | None = None
     """Latest value of each metric. NaN, Infinity and -Infinity are texts."""
     best: dict[str, BestValue] | None = None
-    """Best value of each metric of which it is known which way is better, see spec.reporting.best."""
+    """Best value of each metric of which it is known which way is better, see spec.reporting.best. Kept over
+    generations; for at most 64 metrics."""
     history: list[HistoryPoint] | None = None
-    """The run so far in at most spec.reporting.history points, thinned evenly; the first and the latest always."""
+    """The run so far in at most spec.reporting.history points, thinned evenly; the first and the latest always. All
+    generations are in it. It has at most about 256 KiB: many points of many metrics leave some metrics out."""
     last_report_time: str | None = None
     """When the report arrived, by the operator's clock."""
     final: bool | None = None
@@ -174,7 +176,7 @@ class GoodputStatus(Model):
     stalled_seconds: float | None = None
     """Time without a step that was not meant."""
     ratio: float | None = None
-    """Share of productive time, 0 to 1."""
+    """Share of productive time, 0 to 1. Missing while no step was reported."""
 
 
 class FailureStatus(Model):

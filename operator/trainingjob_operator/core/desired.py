@@ -18,7 +18,14 @@ from trainingjob_operator.core.merge import merge
 from trainingjob_operator.core.node_pool import resolve
 from trainingjob_operator.core.observe import JobFact
 from trainingjob_operator.core.platform import Platform
-from trainingjob_operator.core.volumes import SOURCE_DIR, TOKEN_DIR, WORK_DIR, mounts_and_volumes, source_of
+from trainingjob_operator.core.volumes import (
+    SOURCE_DIR,
+    TOKEN_DIR,
+    WORK_DIR,
+    mounts_and_volumes,
+    source_of,
+    tensorboard_dir,
+)
 
 #: The user id of the trainer image. Set on every pod, so that foreign images run under `restricted` too.
 USER_ID = 1000
@@ -231,6 +238,7 @@ def _environment(
         report_ca=platform.intake_ca if chief else "",
         report_token_file=f"{TOKEN_DIR}/token" if chief else "",
         report_interval_seconds=float(spec.reporting.interval_seconds),
+        tensorboard_dir=tensorboard_dir(job, spec) if chief else "",
     )
     given: dict[str, dict[str, Any]] = {
         "HOME": {"value": WORK_DIR},

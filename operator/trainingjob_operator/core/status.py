@@ -162,14 +162,29 @@ def _status(job: JobFact, gang: Gang, phase: Phase, claims: Sequence[Claim], now
     members: dict[str, Any] = {"desired": desired, "ready": gang.up, "items": _items(gang, phase)}
     if gang.evaluator is not None:
         members["evaluator"] = _item(gang.evaluator, last=phase.finished)
-    return {
+    display = {"members": f"{gang.up}/{desired}"}
+    if node := _nodes(gang):
+        display["node"] = node
+    status: dict[str, Any] = {
         "observedGeneration": job.generation,
         "phase": str(phase),
         "conditions": render(claims, job, now),
         "startTime": job.status.get("startTime") or format_time(now),
         "members": members,
-        "display": {"members": f"{gang.up}/{desired}"},
+        "display": display,
     }
+    if job.formed_generation:
+        status["restarts"] = {"total": job.formed_generation - 1}
+    return status
+
+
+def _nodes(gang: Gang) -> str:
+    """Return the chief's node, and how many others the members are on: gpu-1 (+3)."""
+    first = gang.chief.pod.node if gang.chief.pod else ""
+    others = {member.pod.node for member in gang.members if member.pod is not None} - {first, ""}
+    if not others:
+        return first
+    return f"{first or '?'} (+{len(others)})"
 
 
 def _members_ready(job: JobFact, gang: Gang, trouble: Trouble | None, settled: bool) -> Claim:

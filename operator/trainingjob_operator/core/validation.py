@@ -82,6 +82,18 @@ def _volumes(spec: TrainingJobSpec, _: Platform) -> Iterator[Problem]:
             )
 
 
+def _tensorboard(spec: TrainingJobSpec, _: Platform) -> Iterator[Problem]:
+    path = spec.checkpoint.path if spec.checkpoint is not None else None
+    if spec.reporting.tensorboard and path is not None and not path.startswith("/"):
+        yield Problem(
+            "spec.reporting.tensorboard",
+            "true",
+            f"writes event files beside the checkpoints, into a folder and not to {path.partition('://')[0]}://: "
+            "keep the checkpoints on a volume (spec.checkpoint.volume, or a path on one of spec.volumes), or remove "
+            "tensorboard",
+        )
+
+
 def _resources(spec: TrainingJobSpec, platform: Platform) -> Iterator[Problem]:
     resources = spec.resources
     if resources is None:
@@ -116,5 +128,6 @@ RULES: tuple[Callable[[TrainingJobSpec, Platform], Iterator[Problem]], ...] = (
     _document,
     _resources,
     _volumes,
+    _tensorboard,
     judge_pod_template,
 )

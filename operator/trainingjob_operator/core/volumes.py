@@ -61,6 +61,17 @@ def mounts_and_volumes(
     return mounts, volumes
 
 
+def tensorboard_dir(job: JobFact, spec: TrainingJobSpec) -> str:
+    """Return the folder for the job's event files, "" for none. Jobs that share checkpoints have one each.
+
+    `reporting` may change while the job runs and is not judged again then: what is no folder is none.
+    """
+    if not spec.reporting.tensorboard or spec.checkpoint is None:
+        return ""
+    folder = spec.checkpoint.path or CHECKPOINT_DIR
+    return f"{folder.rstrip('/')}/tensorboard/{job.name}" if folder.startswith("/") else ""
+
+
 def source_of(spec: TrainingJobSpec) -> ProgramSource | None:
     """Return where a job's Python files come from, a program's or those of declarative training."""
     if spec.program is not None:

@@ -18,9 +18,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from pydantic import ValidationError
+
 from trainingjob_operator.api.names import INTAKE_FIELD_MANAGER
+from trainingjob_operator.api.v1alpha1 import Reporting
 from trainingjob_operator.intake.store import Entry, Order, ReportStore, order_of
-from trainingjob_operator.intake.view import fragment, status_order
+from trainingjob_operator.intake.view import REPORTING, fragment, late_fragment, status_order
 from trainingjob_operator.kube.backoff import Backoff
 from trainingjob_operator.kube.errors import ApiError
 from trainingjob_operator.kube.limiter import TokenBucket
@@ -57,17 +60,23 @@ class StatusApi(Protocol):
 
 @dataclass(frozen=True)
 class StatusFact:
-    """A job's status at one resourceVersion."""
+    """A job's status at one resourceVersion, and how it wants to be reported on."""
 
     uid: str
     resource_version: str
     status: Mapping[str, Any]
+    reporting: Reporting = REPORTING
 
     @classmethod
     def of(cls, body: Mapping[str, Any]) -> "StatusFact":
         """Read it from a TrainingJob."""
         metadata = body.get("metadata") or {}
-        return cls(str(metadata.get("uid")), str(metadata.get("resourceVersion")), body.get("status") or {})
+        try:
+            reporting = Reporting.model_validate((body.get("spec") or {}).get("reporting") or {})
+        except ValidationError:
+            reporting = REPORTING  # of another release's CRD: the rest of the job may still be shown
+        version = str(metadata.get("resourceVersion"))
+        return cls(str(metadata.get("uid")), version, body.get("status") or {}, reporting)
 
     @property
     def order(self) -> Order | None:
@@ -196,11 +205,18 @@ class Flusher:
                 fact = StatusFact.of(body)
             if fact.uid != entry.uid:
                 return self._gone(entry)
-            if fact.order is not None and fact.order >= order_of(entry.report):
-                self._store.settle(entry.uid, fact.order)
+            order = order_of(entry.report)
+            status: dict[str, Any] | None
+            if fact.order is not None and fact.order >= order:
+                order = fact.order
+                status = late_fragment(fact.status, fact.reporting, entry.pending)
+            else:
+                status = fragment(entry.report, entry.received_at, fact.status, fact.reporting, entry.pending)
+            if status is None:
+                self._store.settle(entry.uid, order, entry.pending)
                 return "skipped"
             try:
-                await self._apply(entry, fact)
+                await self._apply(entry, fact, status)
             except ApiError as error:
                 if error.not_found:
                     return self._gone(entry)
@@ -208,11 +224,11 @@ class Flusher:
                     raise
                 fact = None
                 continue
-            self._store.settle(entry.uid, order_of(entry.report))
+            self._store.settle(entry.uid, order, entry.pending)
             return "written"
         raise ApiError(409, "Conflict", f"the job was changed {_ATTEMPTS} times while its status was written")
 
-    async def _apply(self, entry: Entry, fact: StatusFact) -> None:
+    async def _apply(self, entry: Entry, fact: StatusFact, status: Mapping[str, Any]) -> None:
         metadata = {
             "name": entry.name,
             "namespace": entry.namespace,
@@ -221,7 +237,7 @@ class Flusher:
         written = await self._api.apply(
             TRAININGJOBS,
             entry.name,
-            {"metadata": metadata, "status": fragment(entry.report, entry.received_at, fact.status)},
+            {"metadata": metadata, "status": status},
             entry.namespace,
             field_manager=INTAKE_FIELD_MANAGER,
             force=True,

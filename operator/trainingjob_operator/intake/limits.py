@@ -1,17 +1,14 @@
-"""A rate limit for every job, in bounded memory."""
+"""Rate limits by key, in bounded memory: one for every job, and one for every namespace."""
 
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from trainingjob_operator.kube.limiter import TokenBucket
 
 
-class JobLimits:
-    """One token bucket for each of the `size` jobs that were heard last; `clock` is monotonic.
-
-    Only senders that were found to be a job's chief get here, so strangers can neither fill it nor use up a job's
-    tokens.
-    """
+class Buckets:
+    """One token bucket for each of the `size` keys that were heard last; `clock` is monotonic, in seconds."""
 
     def __init__(self, rate: float, burst: int, clock: Callable[[], float], size: int = 20_000) -> None:
         self._rate = rate
@@ -23,12 +20,50 @@ class JobLimits:
     def __len__(self) -> int:
         return len(self._buckets)
 
-    def try_take(self, uid: str) -> float:
-        """Return 0 and count the report, or the seconds after which the job may report again."""
-        bucket = self._buckets.get(uid)
+    def try_take(self, key: str) -> float:
+        """Return 0 and count one, or the seconds after which the key may come again."""
+        bucket = self._buckets.get(key)
         if bucket is None:
-            bucket = self._buckets[uid] = TokenBucket(self._rate, self._burst, clock=self._clock)
+            bucket = self._buckets[key] = TokenBucket(self._rate, self._burst, clock=self._clock)
             if len(self._buckets) > self._size:
                 self._buckets.popitem(last=False)
-        self._buckets.move_to_end(uid)
+        self._buckets.move_to_end(key)
         return bucket.try_take()
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Why a report has to wait, and for how many seconds."""
+
+    seconds: float
+    reason: str
+
+
+class ReportRates:
+    """How often one job may report, and all jobs of one namespace together; rates are per second.
+
+    Only senders that were found to be a job's chief get here, so strangers can neither fill it nor use up a job's
+    tokens; and a job that is over its own rate takes none of its namespace's.
+    """
+
+    def __init__(
+        self,
+        *,
+        job: float,
+        namespace: float,
+        clock: Callable[[], float],
+        job_burst: int = 20,
+        namespace_burst: int | None = None,
+    ) -> None:
+        self._jobs = Buckets(job, job_burst, clock)
+        self._namespaces = Buckets(namespace, namespace_burst or max(job_burst, int(2 * namespace)), clock)
+
+    def try_take(self, namespace: str, uid: str) -> Wait | None:
+        """Count a report of this job; None if it may pass."""
+        seconds = self._jobs.try_take(uid)
+        if seconds > 0:
+            return Wait(seconds, "the job reports too often: keep to its report interval")
+        seconds = self._namespaces.try_take(namespace)
+        if seconds > 0:
+            return Wait(seconds, f"the jobs of namespace {namespace} together report too often: raise their interval")
+        return None

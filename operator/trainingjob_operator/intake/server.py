@@ -1,13 +1,13 @@
-"""The HTTPS endpoint. It holds no state of its own and does no I/O but the request's.
+"""The endpoint's requests. It holds no state of its own and does no I/O but the request's; `listener` is its port.
 
 A report passes cheap checks before dear ones, and nothing of a stranger's body is read. Whatever a client sends,
 half-sends or does not send, the answer is a 4xx or a closed connection: 5xx are ours (503 while the caches fill).
+A refusal is answered late, so that nobody can keep the operator busy with requests that come to nothing.
 """
 
 import asyncio
 import logging
 import math
-import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -22,29 +22,27 @@ from trainingjob_operator.intake.authorize import (
     authorize_report,
     authorize_sender,
 )
-from trainingjob_operator.intake.limits import JobLimits
+from trainingjob_operator.intake.connections import Roster
+from trainingjob_operator.intake.limits import ReportRates
 from trainingjob_operator.intake.store import ReportStore
 from trainingjob_operator.intake.tokens import Claims, KeysUnavailableError, TokenError
 
 logger = logging.getLogger(__name__)
 #: aiohttp logs a traceback, with the bytes that it choked on, for every malformed request: strangers could fill the
 #: log with it, and a chief's token could end up there. Our own defects are logged by the middleware below.
-_SILENT = logging.Logger("trainingjob_operator.intake.http", logging.CRITICAL + 1)
+SILENT = logging.Logger("trainingjob_operator.intake.http", logging.CRITICAL + 1)
+#: The connections, to which a report that was taken is told.
+ROSTER: web.AppKey[Roster] = web.AppKey("roster", Roster)
 
 REPORT_PATH = "/v1/namespaces/{namespace:[a-z0-9-]{1,63}}/trainingjobs/{name:[a-z0-9.-]{1,253}}/report"
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Seconds that a client has for each part, and how many connections are open at once.
+    """Seconds that a body may take to come, and that a refusal is held back."""
 
-    `idle` is also the time for a request's headers. A chief that reports every few seconds keeps its connection.
-    """
-
-    handshake: float = 10.0
-    idle: float = 30.0
     body: float = 10.0
-    connections: int = 4096
+    refusal: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,7 @@ class Intake:
     find_pod: Callable[[str], PodFact | None]
     ready: Callable[[], bool]
     store: ReportStore
-    job_limits: JobLimits
+    rates: ReportRates
     limits: Limits = Limits()
     on_report: Callable[[int], None] = lambda _status: None
 
@@ -69,74 +67,35 @@ def make_app(intake: Intake) -> web.Application:
     """Return the application: the report endpoint and `/healthz`."""
 
     async def report(request: web.Request) -> web.StreamResponse:
-        response = await _answer(intake, request)
+        try:
+            response = await _answer(intake, request)
+        except Exception:
+            intake.on_report(500)
+            raise
         intake.on_report(response.status)
+        if response.status == 204:
+            request.app[ROSTER].trust(request.protocol)
         return response
 
     async def healthz(_request: web.Request) -> web.StreamResponse:
         """Say whether reports can be judged: the readiness probe, so that they go to a replica where they can."""
-        if not intake.ready():
-            return _error(503, "the caches are not filled yet", retry_after=1.0)
-        return web.json_response({"status": "ok"})
+        if intake.ready():
+            response = web.json_response({"status": "ok"})
+        else:
+            response = _error(503, "the caches are not filled yet", retry_after=1.0)
+        # A probe per connection: how many connections somebody may open is limited, answers here are not.
+        response.force_close()
+        return response
+
+    async def hold_refusals(_request: web.Request, response: web.StreamResponse) -> None:
+        if response.status >= 400 and response.keep_alive is not False:
+            await asyncio.sleep(intake.limits.refusal)
 
     app = web.Application(middlewares=[_json_errors], client_max_size=MAX_REPORT_BYTES + 1)
+    app.on_response_prepare.append(hold_refusals)
     app.router.add_post(REPORT_PATH, report)
     app.router.add_get("/healthz", healthz)
     return app
-
-
-class IntakeServer:
-    """Serves an application on one TLS port."""
-
-    def __init__(self, app: web.Application, context: ssl.SSLContext, limits: Limits | None = None) -> None:
-        self._context = context
-        self._limits = limits or Limits()
-        # Bodies are limited before they are unpacked, so packed ones are not taken.
-        self._runner = web.AppRunner(
-            app,
-            access_log=None,
-            logger=_SILENT,
-            keepalive_timeout=self._limits.idle,
-            lingering_time=1.0,
-            auto_decompress=False,
-            handler_cancellation=True,
-        )
-        self._server: asyncio.Server | None = None
-
-    async def start(self, host: str | None, port: int) -> int:
-        """Listen; return the port, which is another one than asked for if that was 0."""
-        await self._runner.setup()
-        self._server = await asyncio.get_running_loop().create_server(
-            self._connection,
-            host,
-            port,
-            ssl=self._context,
-            ssl_handshake_timeout=self._limits.handshake,
-            ssl_shutdown_timeout=self._limits.handshake,
-            backlog=512,
-        )
-        return int(self._server.sockets[0].getsockname()[1])
-
-    async def stop(self) -> None:
-        """Stop listening, let requests under way finish for a moment, and close."""
-        if self._server is not None:
-            self._server.close()
-        await self._runner.cleanup()
-
-    def _connection(self) -> asyncio.BaseProtocol:
-        http = self._runner.server
-        if http is None or len(http.connections) >= self._limits.connections:
-            return _Refusal()
-        protocol: asyncio.BaseProtocol = http()
-        return protocol
-
-
-class _Refusal(asyncio.Protocol):
-    """A connection too many: closed at once, so that it costs no memory."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if isinstance(transport, asyncio.Transport):
-            transport.abort()
 
 
 async def _answer(intake: Intake, request: web.Request) -> web.Response:
@@ -147,9 +106,9 @@ async def _answer(intake: Intake, request: web.Request) -> web.Response:
         claims = await intake.verify(_bearer(request))
         pod = intake.find_pod(claims.pod_uid)
         job, pod = authorize_sender(claims, namespace, name, intake.find_job(namespace, name), pod)
-        wait = intake.job_limits.try_take(job.uid)
-        if wait > 0:
-            return _error(429, "the job reports too often: keep to its report interval", retry_after=wait)
+        wait = intake.rates.try_take(namespace, job.uid)
+        if wait is not None:
+            return _error(429, wait.reason, retry_after=wait.seconds)
         report = Report.decode(await _body(request, intake.limits.body))
         # The store may know of a later generation than the cached status.
         authorize_report(report, _newest(job, intake.store), pod)

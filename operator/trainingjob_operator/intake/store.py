@@ -1,26 +1,23 @@
 """The latest report of every job, and which of them the status does not show yet.
 
-It coalesces: however often a job reports, one write carries the newest. Pure: no I/O, no tasks, the clocks are given.
+It coalesces: however often a job reports, one write carries the newest, and what those before it said. Pure: no
+I/O, no tasks, the clocks are given.
 """
 
 import heapq
 import itertools
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from trainingjob_operator.api.contract import Report
+from trainingjob_operator.core.history import Order, knows_progress, order_of
+from trainingjob_operator.intake.pending import NOTHING, Pending
+from trainingjob_operator.intake.turns import Turns
 
-#: (chief's incarnation, generation, sequence): a later report has a greater one.
-Order = tuple[int, int, int]
 #: Seconds by which a job may be early. Timers fire a little early too; without this the waiter would spin.
 _EARLY = 0.001
-
-
-def order_of(report: Report) -> Order:
-    """Return what orders the reports of a job: a newer chief wins, then a newer generation, then the sequence."""
-    return report.incarnation, report.generation, report.sequence
 
 
 class Put(Enum):
@@ -35,7 +32,8 @@ class Entry:
     """A job's latest report. `received_at` is seconds since 1970, `dirty_since` the monotonic clock's.
 
     `urgent`: since the last write something happened that people wait for: the first report, another generation or
-    state, or the last report.
+    state, or the last report. `news`: the training came further since; without that a report only says that the gang
+    is alive, and what it uses. `pending` is what all reports since then said.
     """
 
     uid: str
@@ -45,10 +43,12 @@ class Entry:
     received_at: float
     dirty_since: float
     urgent: bool
+    news: bool
+    pending: Pending = NOTHING
 
 
 class _Slot:
-    __slots__ = ("dirty", "due", "entry", "failures", "ticket", "writing", "written_at")
+    __slots__ = ("dirty", "due", "entry", "failures", "taken_at", "ticket", "writing", "written_at")
 
     def __init__(self, entry: Entry) -> None:
         self.entry = entry
@@ -57,14 +57,17 @@ class _Slot:
         self.due = 0.0
         self.ticket = 0
         self.failures = 0
+        self.taken_at = 0.0
         self.written_at: float | None = None
 
 
 class ReportStore:
     """Latest reports by the job's UID, at most `limit` of them.
 
-    A dirty job is due at once if urgent, else `min_interval` seconds after its last write. `clock` is monotonic,
-    `wall` is seconds since 1970. `on_dirty` is called when there may be something new to write.
+    A dirty job is due at once if urgent, else `min_interval` seconds after its last write began: counted from its
+    end, a report each `min_interval` would wait ever longer. One without news is due after `quiet_interval`: news
+    would have to wait behind it. `clock` is monotonic, `wall` is seconds since 1970. `on_dirty` is called when there
+    may be something new to write.
     """
 
     def __init__(
@@ -73,17 +76,18 @@ class ReportStore:
         wall: Callable[[], float],
         *,
         min_interval: float = 5.0,
+        quiet_interval: float = 15.0,
         limit: int = 20_000,
         on_dirty: Callable[[], None] = lambda: None,
     ) -> None:
         self.on_dirty = on_dirty
         self._clock = clock
         self._wall = wall
-        self._min_interval = min_interval
+        self._intervals = {True: min_interval, False: quiet_interval}
         self._limit = limit
         self._slots: OrderedDict[str, _Slot] = OrderedDict()
         self._later: list[tuple[float, int, str]] = []
-        self._ready: dict[bool, deque[tuple[int, str]]] = {True: deque(), False: deque()}
+        self._ready: Turns[tuple[int, str]] = Turns()
         self._tickets = itertools.count(1)
 
     def __len__(self) -> int:
@@ -104,48 +108,55 @@ class ReportStore:
         """How many jobs wait to be written."""
         return sum(slot.dirty for slot in self._slots.values())
 
-    def put(self, uid: str, namespace: str, name: str, report: Report) -> Put:
-        """Take a report, unless an equal or later one, or the last one of its generation, is there already."""
+    def put(self, uid: str, namespace: str, name: str, report: Report, said_at: float | None = None) -> Put:
+        """Take a report, unless an equal or later one, or the last one of its generation, is there already.
+
+        `said_at` is when it was made, in seconds since 1970, where that is known and was well before now.
+        """
         slot = self._slots.get(uid)
         known = slot.entry.report if slot else None
         if known is not None and (
             order_of(report) <= order_of(known) or (known.final and order_of(report)[:2] == order_of(known)[:2])
         ):
             return Put.STALE
+        news = known is None or _progress(report) not in (None, _progress(known))
         urgent = report.final or known is None or _headline(report) != _headline(known)
         now = self._clock()
         # What is being written right now does not lend its age and urgency to what comes after it.
         waiting = slot is not None and slot.dirty and not slot.writing
+        arrived = self._wall()
+        before = slot.entry.pending if slot else NOTHING
         entry = Entry(
             uid=uid,
             namespace=namespace,
             name=name,
             report=report,
-            received_at=self._wall(),
+            received_at=arrived,
             dirty_since=slot.entry.dirty_since if slot and waiting else now,
             urgent=urgent or (slot is not None and waiting and slot.entry.urgent),
+            news=news or (slot is not None and waiting and slot.entry.news),
+            pending=before.plus(report, arrived if said_at is None else min(arrived, said_at)),
         )
         if slot is None:
             slot = self._slots[uid] = _Slot(entry)
             self._evict()
-        became_urgent = entry.urgent and not (waiting and slot.entry.urgent)
+        # flags only rise while a job waits; a failed write's back-off yields to what is urgent alone
+        sooner = entry.urgent != slot.entry.urgent or (entry.news != slot.entry.news and not slot.failures)
         slot.entry, slot.dirty = entry, True
         self._slots.move_to_end(uid)
-        if not slot.writing and (became_urgent or not waiting):
+        if not slot.writing and (sooner or not waiting):
             self._schedule(uid, slot, now)
         return Put.TAKEN
 
     def take(self) -> str | None:
         """Return the UID of the job to write next, and note that it is being written; None if none is due."""
         self._ripen()
-        for urgent in (True, False):
-            ready = self._ready[urgent]
-            while ready:
-                ticket, uid = ready.popleft()
-                slot = self._slots.get(uid)
-                if slot is not None and slot.ticket == ticket:
-                    slot.writing, slot.ticket = True, 0
-                    return uid
+        while (ready := self._ready.pop()) is not None:
+            ticket, uid = ready
+            slot = self._slots.get(uid)
+            if slot is not None and slot.ticket == ticket:
+                slot.writing, slot.ticket, slot.taken_at = True, 0, self._clock()
+                return uid
         return None
 
     def take_any(self) -> str | None:
@@ -160,16 +171,21 @@ class ReportStore:
         slot = self._slots.get(uid)
         if slot is None or not slot.dirty or slot.writing:
             return False
-        slot.writing, slot.ticket = True, 0
+        slot.writing, slot.ticket, slot.taken_at = True, 0, self._clock()
         return True
 
-    def settle(self, uid: str, written: Order) -> None:
-        """The status shows this report or a later one. If a newer one came meanwhile the job stays dirty."""
+    def settle(self, uid: str, written: Order, carried: Pending | None = None) -> None:
+        """The status shows this report or a later one. If a newer one came meanwhile the job stays dirty.
+
+        `carried` is what of the pending it has now.
+        """
         slot = self._slots.get(uid)
         if slot is None:
             return
         now = self._clock()
-        slot.writing, slot.written_at, slot.failures = False, now, 0
+        slot.writing, slot.written_at, slot.failures = False, slot.taken_at, 0
+        if carried is not None:
+            slot.entry = replace(slot.entry, pending=slot.entry.pending.without(carried))
         if order_of(slot.entry.report) <= written:
             slot.dirty = False
         elif slot.dirty:
@@ -196,7 +212,7 @@ class ReportStore:
     def next_due(self) -> float | None:
         """Return the seconds until a job is due, 0 if one is, None if none is dirty."""
         self._ripen()
-        if any(self._live(ticket, uid) for ready in self._ready.values() for ticket, uid in ready):
+        if any(self._live(ticket, uid) for ticket, uid in self._ready):
             return 0.0
         while self._later and not self._live(self._later[0][1], self._later[0][2]):
             heapq.heappop(self._later)
@@ -205,7 +221,7 @@ class ReportStore:
     def _schedule(self, uid: str, slot: _Slot, now: float) -> None:
         due = now
         if not slot.entry.urgent and slot.written_at is not None:
-            due = max(now, slot.written_at + self._min_interval)
+            due = max(now, slot.written_at + self._intervals[slot.entry.news])
         self._push(uid, slot, due)
 
     def _push(self, uid: str, slot: _Slot, due: float) -> None:
@@ -219,7 +235,8 @@ class ReportStore:
         while self._later and self._later[0][0] <= now:
             _, ticket, uid = heapq.heappop(self._later)
             if self._live(ticket, uid):
-                self._ready[self._slots[uid].entry.urgent].append((ticket, uid))
+                entry = self._slots[uid].entry
+                self._ready.push(entry.namespace, entry.urgent, (ticket, uid))
 
     def _live(self, ticket: int, uid: str) -> bool:
         slot = self._slots.get(uid)
@@ -236,6 +253,16 @@ class ReportStore:
         )
         if victim is not None:
             del self._slots[victim]
+
+
+__all__ = ["Entry", "Order", "Put", "ReportStore", "order_of"]
+
+
+def _progress(report: Report) -> object:
+    training = report.training
+    if training is None or not knows_progress(training):
+        return None
+    return training.step, training.epoch, training.percent, dict(training.metrics)
 
 
 def _headline(report: Report) -> tuple[int, int, str]:

@@ -6,6 +6,7 @@ check cannot see, that the pod has been deleted since, `authorize` finds in the 
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -58,8 +59,8 @@ class KeySource:
     """The issuer and the public keys of the API server, cached.
 
     They are read again every `lifetime` seconds, and when a token names a key that is not known (the server has
-    rotated), but then at most once in `cooldown` seconds, or strangers could make us ask all the time. When reading
-    again fails, the old keys stay.
+    rotated), but then at most once in `cooldown` seconds, or strangers could make us ask all the time. While they are
+    read again, and when that fails, the old keys stay: an API server that hangs holds up no report.
     """
 
     def __init__(
@@ -71,14 +72,16 @@ class KeySource:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.issuer = ""
+        #: Grows whenever keys were read: what was verified with older ones must be verified again.
+        self.version = 0
         self._api = api
         self._lifetime = lifetime
         self._cooldown = cooldown
         self._clock = clock
         self._keys: dict[str, jwt.PyJWK] = {}
-        self._tried_at: float | None = None
-        self._read_at = 0.0
-        self._lock = asyncio.Lock()
+        self._tried_at = -math.inf
+        self._read_at = -math.inf
+        self._reading: asyncio.Task[None] | None = None
 
     async def key(self, key_id: str) -> jwt.PyJWK | None:
         """Return the key with this id, None when the server has no such key.
@@ -86,39 +89,50 @@ class KeySource:
         Raises:
             KeysUnavailableError: the keys have never been read.
         """
-        if not self._fresh(key_id):
-            async with self._lock:
-                if not self._fresh(key_id) and self._may_try():
-                    await self._refresh()
+        self.refresh_if_old()
+        if key_id not in self._keys:
+            reading = self._read_again()
+            if reading is not None:
+                # Who hangs up while he waits must not end it for the others.
+                await asyncio.shield(reading)
         if not self._keys:
             raise KeysUnavailableError
         return self._keys.get(key_id)
 
-    def _fresh(self, key_id: str) -> bool:
-        return key_id in self._keys and self._clock() - self._read_at < self._lifetime
+    def refresh_if_old(self) -> None:
+        """Have the keys read again, in the background, when they are older than their lifetime."""
+        if self._keys and self._clock() - self._read_at >= self._lifetime:
+            self._read_again()
 
-    def _may_try(self) -> bool:
-        return self._tried_at is None or self._clock() - self._tried_at >= self._cooldown
+    def _read_again(self) -> asyncio.Task[None] | None:
+        """Return the task that reads the keys; None when they were asked for only a moment ago."""
+        if self._reading is None and self._clock() - self._tried_at >= self._cooldown:
+            self._tried_at = self._clock()
+            self._reading = asyncio.create_task(self._read(), name="token keys")
+        return self._reading
 
-    async def _refresh(self) -> None:
-        self._tried_at = self._clock()
+    async def _read(self) -> None:
         try:
             discovery = await self._api.raw(DISCOVERY_PATH)
             keys = parse_jwks(await self._api.raw(JWKS_PATH))
         except ApiError as error:
             logger.warning("token keys: %s", error)
             return
+        finally:
+            self._reading = None
         issuer = discovery.get("issuer")
         if not isinstance(issuer, str) or not issuer or not keys:
             logger.warning("token keys: the API server names no issuer or no usable key")
             return
         self.issuer, self._keys, self._read_at = issuer, keys, self._clock()
+        self.version += 1
 
 
 def parse_jwks(document: Mapping[str, Any]) -> dict[str, jwt.PyJWK]:
     """Return the usable public keys of a JWKS by id: RSA and EC, with an id; others are passed over."""
     keys: dict[str, jwt.PyJWK] = {}
-    for entry in document.get("keys") or []:
+    entries = document.get("keys")
+    for entry in entries if isinstance(entries, list) else ():
         if not isinstance(entry, dict) or entry.get("kty") not in ("RSA", "EC") or not entry.get("kid"):
             continue
         if entry.get("use", "sig") != "sig" or entry.get("alg", ALGORITHMS[0]) not in ALGORITHMS:

@@ -1,4 +1,4 @@
-"""A report as the status shows it. Pure."""
+"""A report as the status shows it, with what all reports so far add up to: best values, history, goodput. Pure."""
 
 import datetime
 import math
@@ -6,14 +6,28 @@ from collections.abc import Mapping
 from typing import Any
 
 from trainingjob_operator.api.contract import Report, Training, encode_number
-from trainingjob_operator.intake.store import Order
+from trainingjob_operator.api.v1alpha1 import Reporting
+from trainingjob_operator.core.best import merge_best
+from trainingjob_operator.core.goodput import account, shown_beat
+from trainingjob_operator.core.history import Order, Sample, extend, in_time, knows_progress, unseen
+from trainingjob_operator.core.numbers import plain_number
+from trainingjob_operator.core.observe import parse_time
+from trainingjob_operator.core.telemetry import telemetry_status
+from trainingjob_operator.intake.pending import NOTHING, Pending
+
+Json = Mapping[str, Any]
 
 #: What a report without progress says nothing about, and therefore leaves as it was.
 _PROGRESS = ("step", "totalSteps", "epoch", "totalEpochs", "percent", "metrics")
 _DISPLAY = ("progress", "epoch", "loss", "metric")
+#: What of `display` is the intake's.
+_COLUMNS = (*_DISPLAY, "speed", "eta", "goodput")
+_SECTIONS = ("training", "telemetry", "goodput")
+#: How a job is reported on that says nothing of it.
+REPORTING = Reporting()
 
 
-def status_order(training: Mapping[str, Any]) -> Order | None:
+def status_order(training: Json) -> Order | None:
     """Return the order of the report that a `status.training` shows, None if it shows none."""
     numbers = [training.get(field) for field in ("incarnation", "generation", "sequence")]
     if not all(isinstance(number, int) for number in numbers):
@@ -22,13 +36,26 @@ def status_order(training: Mapping[str, Any]) -> Order | None:
     return incarnation, generation, sequence
 
 
-def fragment(report: Report, received_at: float, previous: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Return `training` and `display` of the status: all that the intake's field manager owns.
+def fragment(
+    report: Report,
+    received_at: float,
+    previous: Json | None = None,
+    reporting: Reporting = REPORTING,
+    pending: Pending | None = None,
+) -> dict[str, Any]:
+    """Return all that the intake's field manager owns of the status, as it is after a report.
 
-    `received_at` is seconds since 1970 by the operator's clock. `previous` is the job's status as it is: a report
-    without progress (a gang that forms, a trainer that died) keeps the progress that is shown, so that the last
-    values survive; speed and time left are of the moment and go.
+    `received_at` is seconds since 1970 by the operator's clock. `previous` is the job's status as it is, `reporting`
+    its spec's, `pending` what was said since, this report included. A report without progress (a gang that forms, a
+    trainer that died) keeps the progress that is known, so that the last values survive; speed and time left are of
+    the moment and go. Telemetry stays until the last report, after which nothing is used any more.
     """
+    before = previous or {}
+    old: Json = before.get("training") or {}
+    shown = status_order(old)
+    pending = pending or NOTHING.plus(report, received_at)
+    samples = unseen(pending.samples, shown)
+    newer = [sample for sample in samples if shown is None or sample.order > shown]
     training: dict[str, Any] = {
         "incarnation": report.incarnation,
         "generation": report.generation,
@@ -37,12 +64,67 @@ def fragment(report: Report, received_at: float, previous: Mapping[str, Any] | N
         "lastReportTime": rfc3339(received_at),
         "final": report.final,
     }
-    if report.training is None:
-        before = previous or {}
-        training |= _kept(before.get("training"), _PROGRESS)
-        return {"training": training, "display": _kept(before.get("display"), _DISPLAY)}
-    training |= _progress(report.training)
-    return {"training": training, "display": _display(report.training, final=report.final)}
+    display: dict[str, str]
+    if report.training is not None and knows_progress(report.training):
+        training |= _progress(report.training)
+        display = _display(report.training, reporting.metric, final=report.final)
+    elif newer:
+        training |= _kept(_progress(newer[-1].training), _PROGRESS)
+        display = _kept(_display(newer[-1].training, reporting.metric, final=True), _DISPLAY)
+    else:
+        training |= _kept(old, _PROGRESS)
+        display = _kept(before.get("display"), _DISPLAY)
+    training |= _lasting(old, samples, pending, shown, reporting)
+    out: dict[str, Any] = {"training": training, "display": display}
+    if report.telemetry is not None and not report.final:
+        out["telemetry"] = telemetry_status(report.telemetry)
+    elif before.get("telemetry") and not report.final:
+        out["telemetry"] = before["telemetry"]
+    goodput = _goodput(before, pending, shown, reporting)
+    if goodput:
+        out["goodput"] = goodput
+    if "ratio" in goodput:
+        display["goodput"] = f"{math.floor(100 * goodput['ratio'])}%"
+    return out
+
+
+def late_fragment(previous: Json, reporting: Reporting, pending: Pending) -> dict[str, Any] | None:
+    """Return what the intake owns of a status that shows a later report than ours, with what ours add to the past.
+
+    None when they add nothing: the other replica that wrote it took the same reports, or they came too late.
+    """
+    old: Json = previous.get("training") or {}
+    shown = status_order(old)
+    lasting = _lasting(old, unseen(pending.samples, shown), pending, shown, reporting)
+    if all(lasting.get(name, empty) == old.get(name, empty) for name, empty in (("history", []), ("best", {}))):
+        return None
+    out = _kept(previous, _SECTIONS) | {"display": _kept(previous.get("display"), _COLUMNS)}
+    out["training"] = {name: value for name, value in old.items() if name not in ("history", "best")} | lasting
+    return out
+
+
+def _lasting(
+    old: Json, samples: list[Sample], pending: Pending, shown: Order | None, reporting: Reporting
+) -> dict[str, Any]:
+    """Return best values and history. They stay when a new generation begins, or a new chief."""
+    # those of a chief that was replaced already come too late, as its samples do
+    extremes = pending.extremes if pending.beats and in_time(pending.beats[-1].order, shown) else {}
+    first = ("loss", "val_loss", reporting.metric or "")
+    values = {
+        "best": merge_best(old.get("best") or {}, samples, extremes, reporting.best or {}),
+        "history": extend(old.get("history") or (), samples, reporting.history, shown=shown, first=first),
+    }
+    return {name: value for name, value in values.items() if value}
+
+
+def _goodput(before: Json, pending: Pending, shown: Order | None, reporting: Reporting) -> dict[str, Any]:
+    start = parse_time(before.get("startTime"))
+    if start is None:
+        return {}
+    told = pending.told
+    last = told if told is not None and told.order == shown else shown_beat(before.get("training") or {})
+    beats = [beat for beat in pending.beats if shown is None or beat.order > shown]
+    return account(before.get("goodput") or {}, start, last, beats, reporting.interval_seconds)
 
 
 def rfc3339(seconds: float) -> str:
@@ -59,9 +141,12 @@ def percent_of(training: Training) -> float | None:
     return None
 
 
-def chosen_metric(metrics: Mapping[str, float]) -> str | None:
-    """Return the name of the metric that `kubectl get` shows besides the loss."""
-    for name in ("val_accuracy", "accuracy"):
+def chosen_metric(metrics: Mapping[str, float], wanted: str | None = None) -> str | None:
+    """Return the name of the metric that `kubectl get` shows besides the loss.
+
+    Until the wanted one is reported it is one of the others: the column says which.
+    """
+    for name in (wanted, "val_accuracy", "accuracy"):
         if name in metrics:
             return name
     others = [name for name in metrics if name not in ("loss", "val_loss")]
@@ -75,16 +160,16 @@ def _progress(training: Training) -> dict[str, Any]:
         "totalSteps": training.total_steps,
         "epoch": training.epoch,
         "totalEpochs": training.total_epochs,
-        "percent": _rounded(percent_of(training)),
-        "etaSeconds": _rounded(training.eta_seconds),
-        "examplesPerSecond": _rounded(training.examples_per_second),
+        "percent": plain_number(percent_of(training)),
+        "etaSeconds": plain_number(training.eta_seconds),
+        "examplesPerSecond": plain_number(training.examples_per_second),
     }
     if training.metrics:
-        values["metrics"] = {name: _rounded(value) for name, value in training.metrics.items()}
+        values["metrics"] = {name: plain_number(value) for name, value in training.metrics.items()}
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _display(training: Training, *, final: bool) -> dict[str, str]:
+def _display(training: Training, wanted: str | None, *, final: bool) -> dict[str, str]:
     shown: dict[str, str] = {}
     percent = percent_of(training)
     if percent is not None:
@@ -94,7 +179,7 @@ def _display(training: Training, *, final: bool) -> dict[str, str]:
         shown["epoch"] = f"{training.epoch}/{total}" if total is not None else str(training.epoch)
     if "loss" in training.metrics:
         shown["loss"] = short_number(training.metrics["loss"])
-    metric = chosen_metric(training.metrics)
+    metric = chosen_metric(training.metrics, wanted)
     if metric is not None:
         shown["metric"] = f"{metric}={short_number(training.metrics[metric])}"
     if training.examples_per_second is not None:
@@ -134,16 +219,6 @@ def short_duration(seconds: float) -> str:
     if whole < 86400:
         return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
     return f"{whole // 86400}d{whole % 86400 // 3600:02d}h"
-
-
-def _rounded(value: float | None) -> float | str | None:
-    """Return six significant digits; a whole number stays an integer in JSON; non-finite ones as texts."""
-    if value is None:
-        return None
-    if not math.isfinite(value):
-        return encode_number(value)
-    rounded = float(f"{value:.6g}")
-    return int(rounded) if rounded.is_integer() and abs(rounded) < 1e15 else rounded
 
 
 def _kept(section: Any, fields: tuple[str, ...]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from the job and what is told, so telling it again, after a crash or by another 
 import asyncio
 import hashlib
 import logging
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -32,11 +33,17 @@ class Creator(Protocol):
 
 
 class EventRecorder:
-    """Posts events one after the other. `instance` is this replica's name."""
+    """Posts events one after the other. `instance` is this replica's name.
 
-    def __init__(self, client: Creator, instance: str) -> None:
+    `on_event` hears what became of each: `posted`, `repeated` (it was told before), `failed` or `dropped`.
+    """
+
+    def __init__(
+        self, client: Creator, instance: str, on_event: Callable[[str], None] = lambda _result: None
+    ) -> None:
         self._client = client
         self._instance = instance
+        self._on_event = on_event
         self._waiting: asyncio.Queue[tuple[str, dict[str, Any]]] = asyncio.Queue(MAX_WAITING)
 
     def tell(self, job: JobFact, event: Event) -> None:
@@ -44,6 +51,7 @@ class EventRecorder:
         try:
             self._waiting.put_nowait((job.namespace, build_event(job, event, self._instance, datetime.now(UTC))))
         except asyncio.QueueFull:
+            self._on_event("dropped")
             logger.warning("%s/%s: event %s dropped, too many wait", job.namespace, job.name, event.reason)
 
     async def run(self) -> None:
@@ -53,9 +61,12 @@ class EventRecorder:
             try:
                 await self._client.create(EVENTS, body, namespace)
             except ApiError as error:
+                self._on_event("repeated" if error.conflict else "failed")
                 # 409: told already. 403 and 404: the namespace is going.
                 if not error.conflict:
                     logger.info("event %s/%s not posted: %s", namespace, body["metadata"]["name"], error)
+            else:
+                self._on_event("posted")
 
 
 def build_event(job: JobFact, event: Event, instance: str, now: datetime) -> dict[str, Any]:

@@ -1,9 +1,14 @@
 """What the intake asks the caches: jobs and pods in its own words."""
 
+from collections.abc import Iterable
+
+from trainingjob_operator.api.contract import Report
 from trainingjob_operator.api.names import Phase
+from trainingjob_operator.core.observe import PodFact as ObservedPod
 from trainingjob_operator.intake.authorize import JobFact, PodFact
 from trainingjob_operator.intake.flusher import StatusFact
 from trainingjob_operator.runtime.jobs import JobCache
+from trainingjob_operator.runtime.packed import unpack
 from trainingjob_operator.runtime.pods import PodCache
 
 
@@ -41,4 +46,13 @@ def find_pod(pods: PodCache, uid: str) -> PodFact | None:
 def status_fact(jobs: JobCache, uid: str) -> StatusFact | None:
     """Return a job's status as last seen."""
     body = jobs.body(uid)
-    return StatusFact.of(body) if body is not None else None
+    return StatusFact.of(unpack(body)) if body is not None else None
+
+
+def said_at(report: Report, pods: Iterable[ObservedPod]) -> float | None:
+    """Return when a chief left a report in its termination message, in seconds since 1970; None if nobody knows."""
+    for pod in pods:
+        ended = pod.terminated.finished_at if pod.terminated is not None else None
+        if ended is not None and (pod.member, pod.incarnation) == (report.member, report.incarnation):
+            return ended.timestamp()
+    return None

@@ -9,15 +9,21 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from trainingjob_operator.core.observe import JobFact, observe_job
+from trainingjob_operator.runtime.packed import pack
 
 #: What of status.training concerns the reconciler: that a generation formed, or ended.
 _TRAINING_FACTS = ("incarnation", "generation", "state")
+#: What of a status is the intake's, or shows it.
+_METRICS = ("training", "telemetry", "goodput", "display")
 #: So many jobs that are gone are remembered, against answers and events that come late.
 MAX_GONE = 10_000
 
 
 class JobCache:
-    """Jobs by UID and by name. `on_change(uid)` is called when a job may need a reconcile, or is gone."""
+    """Jobs by UID and by name. `on_change(uid)` is called when a job may need a reconcile, or is gone.
+
+    The history in a job's status is kept packed, see packed.py.
+    """
 
     def __init__(self, on_change: Callable[[str], None]) -> None:
         self._on_change = on_change
@@ -59,7 +65,7 @@ class JobCache:
         known = self._bodies.get(uid)
         if not uid or uid in self._gone or (known is not None and _version(body) < _version(known)):
             return
-        self._bodies[uid] = body
+        self._bodies[uid] = pack(body)
         self._facts.pop(uid, None)
         key = (metadata.get("namespace", ""), metadata.get("name", ""))
         replaced = self._names.get(key)
@@ -112,6 +118,6 @@ def _essence(body: Mapping[str, Any]) -> tuple[Any, ...]:
     return (
         metadata.get("generation"),
         metadata.get("deletionTimestamp"),
-        {name: value for name, value in status.items() if name not in ("training", "display")},
+        {name: value for name, value in status.items() if name not in _METRICS},
         tuple(training.get(name) for name in _TRAINING_FACTS),
     )

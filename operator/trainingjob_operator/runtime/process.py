@@ -4,6 +4,7 @@ Every replica keeps the caches and serves the intake; only the one that holds th
 """
 
 import asyncio
+import dataclasses
 import logging
 import random
 import time
@@ -16,14 +17,17 @@ from trainingjob_operator.api import names
 from trainingjob_operator.api.contract import Report
 from trainingjob_operator.core.observe import JobFact, PodFact, observe_pod
 from trainingjob_operator.core.platform import Platform
-from trainingjob_operator.intake import authority, keys
+from trainingjob_operator.intake import keys
+from trainingjob_operator.intake.authority import Trust
 from trainingjob_operator.intake.certificates import service_names
 from trainingjob_operator.intake.flusher import Flusher
-from trainingjob_operator.intake.limits import JobLimits
-from trainingjob_operator.intake.server import Intake, IntakeServer, make_app
+from trainingjob_operator.intake.limits import ReportRates
+from trainingjob_operator.intake.listener import IntakeServer
+from trainingjob_operator.intake.server import Intake, make_app
 from trainingjob_operator.intake.serving import ServingCertificate
 from trainingjob_operator.intake.store import ReportStore
-from trainingjob_operator.intake.tokens import KeySource, verify
+from trainingjob_operator.intake.tokens import KeySource
+from trainingjob_operator.intake.verified import Verifier
 from trainingjob_operator.kube import config
 from trainingjob_operator.kube.client import KubeClient, Page
 from trainingjob_operator.kube.errors import ApiError
@@ -31,7 +35,7 @@ from trainingjob_operator.kube.informer import Informer
 from trainingjob_operator.kube.lease import LeaderElector
 from trainingjob_operator.kube.limiter import TokenBucket
 from trainingjob_operator.kube.resources import PODS, TRAININGJOBS
-from trainingjob_operator.runtime import intake_facts, launcher_archive
+from trainingjob_operator.runtime import intake_facts, launcher_archive, telemetry_sources
 from trainingjob_operator.runtime.events import EventRecorder
 from trainingjob_operator.runtime.jobs import JobCache, parse_version
 from trainingjob_operator.runtime.node_pools import load_node_pools
@@ -41,14 +45,13 @@ from trainingjob_operator.runtime.reconciler import Reconciler
 from trainingjob_operator.runtime.supervisor import Supervisor
 from trainingjob_operator.runtime.workers import resync, work
 from trainingjob_operator.settings import Settings
+from trainingjob_operator.telemetry.telemetry import Telemetry
 
 logger = logging.getLogger(__name__)
 
 RESYNC_SECONDS = 600.0
 #: Shutdown gives metrics that nobody wrote yet so long; the launchers send their last values again by other ways.
 DRAIN_SECONDS = 3.0
-#: One job may report so often for long, and so many times in a row.
-REPORTS_PER_SECOND, REPORT_BURST = 2.0, 20
 
 
 class OperatorProcess:
@@ -64,6 +67,8 @@ class OperatorProcess:
         self._exit = AsyncExitStack()
         self._pods: list[Informer[PodFact]] = []
         self._listed = False
+        self._jobs_watch = telemetry_sources.JobsWatch(time.monotonic)
+        self._telemetry = Telemetry()
 
     # --- What kopf calls ---
 
@@ -83,11 +88,14 @@ class OperatorProcess:
         s = self._settings
         pools = load_node_pools(s.node_pools_file)
         address, credentials = config.load()
-        client = KubeClient(address, credentials, limiter=TokenBucket(s.qps, s.burst))
-        reports_client = KubeClient(address, credentials)  # its only limit is the flusher's: never behind reconciles
+        counters = self._telemetry.counters
+        client = KubeClient(address, credentials, limiter=TokenBucket(s.qps, s.burst), on_request=counters.request)
+        # Its only limit is the flusher's: never behind reconciles.
+        reports_client = KubeClient(address, credentials, on_request=counters.request)
         await self._exit.enter_async_context(client)
         await self._exit.enter_async_context(reports_client)
-        trust = await authority.load_or_create(client, s.namespace, s.intake_secret, lambda: datetime.now(UTC))
+        trust = Trust(client, s.namespace, s.intake_secret, lambda: datetime.now(UTC))
+        await trust.load()
 
         store = ReportStore(time.monotonic, time.time)
         self._flusher = Flusher(
@@ -96,6 +104,7 @@ class OperatorProcess:
             lambda uid: intake_facts.status_fact(self._jobs, uid),
             limiter=TokenBucket(s.status_rate, max(1, int(s.status_rate))),
             remember=self._jobs.put,
+            on_flush=counters.status_write,
         )
         self._store = store
         self._pods = [
@@ -111,27 +120,35 @@ class OperatorProcess:
             for namespace in (s.watch_namespaces or (None,))
         ]
         pods = PodCache(self._pods)
-        events = EventRecorder(client, s.pod_name)
+        events = EventRecorder(client, s.pod_name, counters.event)
         platform = Platform(
             cpu_image=s.trainer_image_cpu,
             gpu_image=s.trainer_image_gpu,
             pull_policy=s.trainer_pull_policy,
             intake_url=s.intake_url,
-            intake_ca=trust.ca.certificate.decode(),
-            job_key=lambda uid: keys.job_key(trust.gang_key, uid),
+            intake_ca=trust.bundle(),
+            job_key=lambda uid: keys.job_key(trust.known.gang_key, uid),
             launcher=launcher_archive.build(),
             node_pools=pools,
         )
-        reconciler = Reconciler(client, self._jobs, pods, lambda: platform, self, events, lambda: datetime.now(UTC))
-        certificate = ServingCertificate(trust.ca, service_names(s.intake_service, s.namespace), ["127.0.0.1"])
-        key_source = KeySource(client)
+        reconciler = Reconciler(
+            client,
+            self._jobs,
+            pods,
+            lambda: dataclasses.replace(platform, intake_ca=trust.bundle()),  # it is joined by the next one in time
+            self,
+            events,
+            lambda: datetime.now(UTC),
+        )
+        certificate = ServingCertificate(trust.signer, service_names(s.intake_service, s.namespace), ["127.0.0.1"])
         intake = Intake(
-            verify=lambda token: verify(token, key_source, time.time()),
+            verify=Verifier(KeySource(client), time.time),
             find_job=lambda namespace, name: intake_facts.find_job(self._jobs, namespace, name),
             find_pod=lambda uid: intake_facts.find_pod(pods, uid),
             ready=self.ready,
             store=store,
-            job_limits=JobLimits(REPORTS_PER_SECOND, REPORT_BURST, time.monotonic),
+            rates=ReportRates(job=s.report_rate, namespace=s.namespace_report_rate, clock=time.monotonic),
+            on_report=counters.report,
         )
         self._server = IntakeServer(make_app(intake), certificate.context)
         self._elector = LeaderElector(
@@ -143,11 +160,25 @@ class OperatorProcess:
             oldest = min(parse_version(page.resource_version) for page in pages)
             self._jobs.replace_all((body for page in pages for body in page.items), oldest)
             self._listed = True
+            self._jobs_watch.listed()
 
+        sources = telemetry_sources.build(
+            self._jobs,
+            self._pods,
+            self._queue,
+            self._elector,
+            self.ready,
+            store,
+            certificate,
+            trust.ends,
+            self._jobs_watch,
+        )
+        await self._telemetry.serve(sources, s.metrics_jobs, s.metrics_port)
         await relist()
         for number, informer in enumerate(self._pods):
             self._supervisor.start(f"pod informer {number}", informer.run())
         await self._server.start(None, s.intake_port)
+        self._supervisor.start("intake authority", trust.run())
         self._supervisor.start("intake certificate", certificate.run())
         self._supervisor.start("metrics flusher", self._flusher.run())
         self._supervisor.start("event recorder", events.run())
@@ -166,10 +197,12 @@ class OperatorProcess:
             left = await self._flusher.drain(DRAIN_SECONDS)
             if left:
                 logger.warning("metrics of %d jobs were not written at shutdown", left)
+        await self._telemetry.stop()
         await self._exit.aclose()
 
     def observe_job(self, kind: str | None, body: Mapping[str, Any]) -> None:
         """Take a TrainingJob from kopf's watch; `kind` is ADDED, MODIFIED, DELETED, or None for the first list."""
+        self._jobs_watch.heard()
         if kind == "DELETED":
             self._jobs.remove(body.get("metadata", {}).get("uid", ""))
         else:
@@ -194,7 +227,8 @@ class OperatorProcess:
 
     async def deliver(self, job: JobFact, report: Report) -> None:
         """Bring a final report into status.training now; what fails here is tried again by the flusher."""
-        self._store.put(job.uid, job.namespace, job.name, report)
+        pods = (pod for informer in self._pods for pod in informer.of_owner(job.uid))
+        self._store.put(job.uid, job.namespace, job.name, report, intake_facts.said_at(report, pods))
         await self._flusher.flush_now(job.uid)
 
     async def _lead(self, reconciler: Reconciler) -> None:
@@ -205,7 +239,7 @@ class OperatorProcess:
         logger.info("leading: %d jobs", len(self._jobs))
         async with asyncio.TaskGroup() as group:
             for _ in range(self._settings.workers):
-                group.create_task(work(self._queue, reconciler.reconcile))
+                group.create_task(work(self._queue, reconciler.reconcile, self._telemetry.counters.reconcile))
 
     def _everything(self) -> None:
         for uid in self._jobs:

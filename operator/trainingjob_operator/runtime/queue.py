@@ -6,6 +6,7 @@ It is the queue that every level-triggered controller needs (client-go's workque
 
 import asyncio
 import random
+import time
 from collections import deque
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
@@ -21,14 +22,23 @@ class WorkQueue(Generic[K]):
     """A deduplicating queue of keys, for one event loop.
 
     A worker does `key = await get()`, looks at the key, then `forget(key)` or `retry(key)`, and always `done(key)`.
-    Back-off is per key: `base * 2**n` seconds with jitter, at most `limit`. Times are the event loop's.
+    Back-off is per key: `base * 2**n` seconds with jitter, at most `limit`. Times are the event loop's; `clock` only
+    measures how long keys wait.
     """
 
-    def __init__(self, *, base: float = 0.5, limit: float = 300.0, rand: Callable[[], float] = random.random) -> None:
+    def __init__(
+        self,
+        *,
+        base: float = 0.5,
+        limit: float = 300.0,
+        rand: Callable[[], float] = random.random,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._base = base
         self._limit = limit
         self._rand = rand
-        self._ready: deque[K] = deque()
+        self._clock = clock
+        self._ready: deque[tuple[float, K]] = deque()  # with the time since when it is there
         self._waiting: set[K] = set()  # in _ready, or to be put there when their worker is done
         self._working: set[K] = set()
         self._timers: dict[K, asyncio.TimerHandle] = {}
@@ -50,13 +60,17 @@ class WorkQueue(Generic[K]):
         """How many keys wait for their time."""
         return len(self._timers)
 
+    def oldest_wait(self) -> float:
+        """Return how many seconds the first key has waited for a worker, 0 when none waits."""
+        return max(0.0, self._clock() - self._ready[0][0]) if self._ready else 0.0
+
     def add(self, key: K) -> None:
         """Ask for a look at this key, as soon as a worker is free."""
         if self._closed or key in self._waiting:
             return
         self._waiting.add(key)
         if key not in self._working:
-            self._ready.append(key)
+            self._ready.append((self._clock(), key))
             self._wake()
 
     def add_after(self, key: K, seconds: float) -> None:
@@ -114,7 +128,7 @@ class WorkQueue(Generic[K]):
                 raise
         if self._closed:
             raise QueueClosedError
-        key = self._ready.popleft()
+        _, key = self._ready.popleft()
         self._waiting.discard(key)
         self._working.add(key)
         return key
@@ -125,7 +139,7 @@ class WorkQueue(Generic[K]):
             raise ValueError(f"done({key!r}): the key is not in work")
         self._working.discard(key)
         if key in self._waiting and not self._closed:
-            self._ready.append(key)
+            self._ready.append((self._clock(), key))
             self._wake()
 
     def shutdown(self) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -13,23 +14,30 @@ logger = logging.getLogger(__name__)
 Reconcile = Callable[[str], Awaitable[float | None]]
 
 
-async def work(queue: WorkQueue[str], reconcile: Reconcile) -> None:
+async def work(
+    queue: WorkQueue[str],
+    reconcile: Reconcile,
+    on_reconcile: Callable[[str, float], None] = lambda _result, _seconds: None,
+    clock: Callable[[], float] = time.monotonic,
+) -> None:
     """Reconcile jobs from the queue, one after the other, until the queue is shut down.
 
-    One job's error never stops another: it is logged, and the job comes again after its back-off.
+    One job's error never stops another: it is logged, and the job comes again after its back-off. `on_reconcile`
+    hears of every look: `done`, `api_error` or `defect`, and its seconds.
     """
     while True:
         try:
             uid = await queue.get()
         except QueueClosedError:
             return
+        began, result = clock(), "done"
         try:
             seconds = await reconcile(uid)
         except ApiError as error:
-            delay = queue.retry(uid)
+            delay, result = queue.retry(uid), "api_error"
             logger.warning("job %s: %s; again in %.1f s", uid, error, delay)
         except Exception:
-            delay = queue.retry(uid)
+            delay, result = queue.retry(uid), "defect"
             logger.exception("job %s: reconcile failed; again in %.1f s", uid, delay)
         else:
             queue.forget(uid)
@@ -37,6 +45,7 @@ async def work(queue: WorkQueue[str], reconcile: Reconcile) -> None:
                 queue.add_after(uid, seconds)
         finally:
             queue.done(uid)
+        on_reconcile(result, clock() - began)
 
 
 async def resync(

@@ -96,7 +96,13 @@ EVERYTHING: Spec = {
         "minDelta": 0.001,
         "restoreBest": True,
     },
-    "reporting": {"intervalSeconds": 10},
+    "reporting": {
+        "intervalSeconds": 10,
+        "history": 0,
+        "metric": "val_f1/macro",
+        "best": {"cost": "min", "val_f1/macro": "max"},
+        "tensorboard": True,
+    },
 }
 
 
@@ -571,6 +577,15 @@ BAD = (
     Bad("evaluator-of-nothing", with_training() | {"evaluator": {}}, "spec.evaluator", "set spec.checkpoint too"),
     Bad("communication", with_program(communication="gloo"), "spec.communication", "must be one of"),
     Bad("interval", with_program(reporting={"intervalSeconds": 0}), "spec.reporting.intervalSeconds", "at least 1"),
+    Bad("history-long", with_program(reporting={"history": 501}), "spec.reporting.history", "at most 500"),
+    Bad("metric-name", with_program(reporting={"metric": "val f1"}), "spec.reporting.metric", "must match"),
+    Bad("best-way", with_program(reporting={"best": {"cost": "low"}}), "spec.reporting.best.cost", "'min'"),
+    Bad(
+        "tensorboard-nowhere",
+        with_program(reporting={"tensorboard": True}),
+        "spec.reporting.tensorboard",
+        "set spec.checkpoint too",
+    ),
 )
 
 #: Names that both refuse, and one word of why.

@@ -57,7 +57,7 @@ def test_every_default_is_valid_where_it_stands() -> None:
             jsonschema.Draft4Validator(schema).validate(found[path])
     assert found["spec.workers"] == {"replicas": 0}
     assert found["spec.workers.replicas"] == 0
-    assert found["spec.reporting"] == {"intervalSeconds": 5}
+    assert found["spec.reporting"] == {"intervalSeconds": 5, "history": 100, "tensorboard": False}
 
 
 def test_status_is_optional_and_a_subresource() -> None:

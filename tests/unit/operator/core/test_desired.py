@@ -203,6 +203,22 @@ def test_paths_of_checkpoints_and_output_need_no_volume():
     assert {"checkpoints", "output"}.isdisjoint(volume["name"] for volume in pod["spec"]["volumes"])
 
 
+@pytest.mark.parametrize(
+    ("checkpoint", "folder"),
+    [
+        ({"path": "/data/c/"}, "/data/c/tensorboard/mnist"),
+        ({"volume": {"emptyDir": {}}}, "/checkpoints/tensorboard/mnist"),
+        ({"path": "gs://bucket/c"}, None),
+    ],
+)
+def test_event_files_lie_beside_the_checkpoints_and_only_the_chief_writes_them(checkpoint, folder):
+    spec = {"checkpoint": checkpoint, "volumes": [{"mountPath": "/data", "emptyDir": {}}]}
+    asked = job(**spec, reporting={"tensorboard": True})
+    assert environment(chief(asked)).get("TRAININGJOB_TENSORBOARD_DIR", {}).get("value") == folder
+    assert "TRAININGJOB_TENSORBOARD_DIR" not in environment(build_pod(asked, "worker", 0, 1, platform()))
+    assert "TRAININGJOB_TENSORBOARD_DIR" not in environment(chief(job(**spec)))
+
+
 class TestNodePools:
     A100 = profile(
         accelerator={"count": 8},

@@ -1,5 +1,7 @@
 """decide(): what is to be done about a job, case by case."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.unit.operator.core.builders import (
@@ -77,7 +79,7 @@ class TestTheHealthyPath:
         assert {c["type"]: c["status"] for c in plan.status["conditions"]} == {
             "Valid": "True", "MembersReady": "False", "Running": "False", "Succeeded": "False", "Failed": "False",
         }  # fmt: skip
-        assert plan.status["display"] == {"members": "2/3"}
+        assert plan.status["display"] == {"members": "2/3", "node": "node-a"}
         assert reasons(plan) == ["PodsCreated"]
 
     def test_it_is_starting_when_all_pods_run(self):
@@ -104,6 +106,37 @@ class TestTheHealthyPath:
         assert plan.final_report.training.metrics["accuracy"] == 0.97
         assert reasons(plan) == ["Succeeded"]
         assert "accuracy=0.97" in plan.events[0].note
+
+    @pytest.mark.parametrize(
+        ("nodes", "shown"),
+        [
+            (("gpu-1", "gpu-1", "gpu-1"), "gpu-1"),
+            (("gpu-1", "gpu-2", "gpu-3"), "gpu-1 (+2)"),
+            (("gpu-1", "gpu-2", "gpu-2"), "gpu-1 (+1)"),
+            (("gpu-1", "gpu-2", ""), "gpu-1 (+1)"),
+            (("", "gpu-2", ""), "? (+1)"),
+            (("", "", ""), None),
+        ],
+    )
+    def test_it_shows_the_chiefs_node_and_how_many_others_there_are(self, nodes, shown):
+        pods = [replace(pod, node=node) for pod, node in zip(gang(), nodes, strict=True)]
+        assert decide(job(), pods, (), platform(), NOW).status["display"].get("node") == shown
+
+    @pytest.mark.parametrize(("generation", "restarts"), [(1, {"total": 0}), (3, {"total": 2})])
+    def test_restarts_are_the_generations_after_the_first(self, generation, restarts):
+        ran = trained(Phase.STARTING)
+        ran["training"]["generation"] = generation
+        assert decide(job(status=ran), gang(), (), platform(), NOW).status["restarts"] == restarts
+        assert "restarts" not in decide(job(status=status(Phase.PENDING)), gang(), (), platform(), NOW).status
+
+    def test_a_restart_costs_one_write(self):
+        first = decide(job(status=trained(Phase.STARTING)), gang(), (), platform(), NOW).status
+        formed = {"generation": 2, "incarnation": 1, "sequence": 9, "state": "Running"}
+        again = decide(job(status=first | {"training": formed}), gang(), (), platform(), at(60))
+        assert again.status["restarts"] == {"total": 1}
+        assert again.events == ()
+        after = again.status | {"training": formed | {"sequence": 10}}
+        assert decide(job(status=after), gang(), (), platform(), at(120)).status is None
 
     def test_the_last_status_says_nothing_of_pods_that_is_not_final(self):
         """The other members' pods end a moment later, and no more status is written then."""

@@ -19,6 +19,8 @@ CASES = [
      "spec.checkpoint.volume", "say path: /checkpoints instead"),
     ({"checkpoint": {"path": "/c"}, "evaluator": {"nodePool": {"name": "a10"}},
       "volumes": [{"mountPath": "/c", "emptyDir": {}}]}, "spec.evaluator.nodePool.name", "did you mean a100?"),
+    ({"checkpoint": {"path": "gs://bucket/c"}, "reporting": {"tensorboard": True}},
+     "spec.reporting.tensorboard", "not to gs://: keep the checkpoints on a volume (spec.checkpoint.volume"),
     ({"nodePool": {"name": "a10"}}, "spec.nodePool.name", "did you mean a100?"),
     ({"nodePool": {"name": "zzz"}}, "spec.nodePool.name", "there are: a100"),
     ({"program": {"args": ["x"]}}, "spec.program.command", "write [python, your_script.py]"),

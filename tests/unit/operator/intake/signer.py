@@ -1,5 +1,6 @@
 """An API server's token side: keys, JWKS, and real signed service-account tokens, good and bad."""
 
+import asyncio
 import base64
 import json
 from collections.abc import Mapping
@@ -59,15 +60,18 @@ def claims_of(audience: Any = "trainingjob.dev/jobs/u-1", **changes: Any) -> dic
 
 
 class KeyApi:
-    """The two discovery documents; `broken` makes them unreachable."""
+    """The two discovery documents; `broken` makes them unreachable, `hangs` holds answers up until it is set."""
 
     def __init__(self, *signers: Signer) -> None:
-        self.keys = [signer.jwk() for signer in signers]
+        self.keys: Any = [signer.jwk() for signer in signers]
+        self.hangs: asyncio.Event | None = None
         self.asked = 0
         self.broken = False
 
     async def raw(self, path: str, /) -> dict[str, Any]:
         self.asked += 1
+        if self.hangs is not None:
+            await self.hangs.wait()
         if self.broken:
             raise ApiError(503, "ServiceUnavailable")
         return {"keys": self.keys} if path == "/openid/v1/jwks" else {"issuer": ISSUER}

@@ -1,9 +1,6 @@
 """The flusher in fake time, against an API server with optimistic locks and a second replica."""
 
 import asyncio
-import copy
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
 from typing import Any
 
 import looptime
@@ -11,127 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainingjob_operator.api.contract import Report, Training
-from trainingjob_operator.intake.flusher import Flusher, StatusFact
-from trainingjob_operator.intake.store import Order, ReportStore
-from trainingjob_operator.kube.backoff import Backoff
+from tests.unit.operator.intake.jobs_api import Jobs, Replica, now, running
+from trainingjob_operator.intake.store import Order
 from trainingjob_operator.kube.errors import ApiError
-from trainingjob_operator.kube.limiter import TokenBucket
-from trainingjob_operator.kube.resources import TRAININGJOBS, Resource
 
 pytestmark = pytest.mark.looptime
-
-
-class Jobs:
-    """TrainingJobs as kube-apiserver keeps them: resourceVersion is a precondition, metadata.uid is none."""
-
-    def __init__(self, *names: str) -> None:
-        self.version = 0
-        self.jobs: dict[str, dict[str, Any]] = {}
-        self.log: list[tuple[float, str, Order]] = []
-        self.gets = 0
-        self.fail: list[ApiError] = []
-        self.delay = 0.0
-        for name in names:
-            self.make(name)
-
-    def make(self, name: str, uid: str | None = None) -> None:
-        self.version += 1
-        metadata = {"name": name, "uid": uid or f"u-{name}", "resourceVersion": str(self.version)}
-        self.jobs[name] = {"metadata": metadata, "status": {"phase": "Running"}}
-
-    def touch(self, name: str) -> None:
-        """Somebody else writes the job, the reconciler for instance."""
-        self.version += 1
-        self.jobs[name]["metadata"]["resourceVersion"] = str(self.version)
-
-    async def get(self, resource: Resource, name: str, namespace: str | None = None, /) -> dict[str, Any]:
-        assert (resource, namespace) == (TRAININGJOBS, "ns")
-        self.gets += 1
-        await asyncio.sleep(self.delay)
-        if name not in self.jobs:
-            raise ApiError(404, "NotFound")
-        return copy.deepcopy(self.jobs[name])
-
-    async def apply(
-        self,
-        resource: Resource,
-        name: str,
-        body: Mapping[str, Any],
-        namespace: str | None = None,
-        /,
-        *,
-        field_manager: str,
-        force: bool = True,
-        subresource: str | None = None,
-    ) -> dict[str, Any]:
-        assert (resource, namespace, subresource, force) == (TRAININGJOBS, "ns", "status", True)
-        assert field_manager == "trainingjob-operator-intake"
-        await asyncio.sleep(self.delay)
-        if self.fail:
-            raise self.fail.pop(0)
-        if name not in self.jobs:
-            raise ApiError(404, "NotFound")
-        job = self.jobs[name]
-        if body["metadata"]["resourceVersion"] != job["metadata"]["resourceVersion"]:
-            raise ApiError(409, "Conflict")
-        job["status"] = {"phase": job["status"]["phase"], **copy.deepcopy(body["status"])}
-        self.touch(name)
-        order = self.order(name)
-        assert order is not None
-        self.log.append((now(), name, order))
-        return copy.deepcopy(job)
-
-    def order(self, name: str) -> Order | None:
-        return StatusFact.of(self.jobs[name]).order
-
-
-def now() -> float:
-    return asyncio.get_running_loop().time()
-
-
-class Replica:
-    """A store and a flusher. Its cache is `api` itself, or what it was when `freeze` was called."""
-
-    def __init__(self, api: Jobs, rate: float = 20, burst: int = 20, **kwargs: Any) -> None:
-        self.api = api
-        self.frozen: dict[str, dict[str, Any]] | None = None
-        self.results: list[str] = []
-        self.store = ReportStore(now, lambda: 1e9 + now(), min_interval=5)
-        self.flusher = Flusher(
-            self.store,
-            api,
-            self.lookup,
-            limiter=TokenBucket(rate, burst, clock=now),
-            backoff=Backoff(base=1, limit=60, rand=lambda: 1.0),
-            clock=now,
-            on_flush=lambda result, _seconds: self.results.append(result),
-            **kwargs,
-        )
-
-    def freeze(self) -> None:
-        self.frozen = copy.deepcopy(self.api.jobs)
-
-    def lookup(self, uid: str) -> StatusFact | None:
-        jobs = self.api.jobs if self.frozen is None else self.frozen
-        return next((StatusFact.of(job) for job in jobs.values() if job["metadata"]["uid"] == uid), None)
-
-    def put(self, name: str, sequence: int, **kwargs: Any) -> None:
-        fields: dict[str, Any] = {"generation": 1, "incarnation": 1, "state": "Running"} | kwargs
-        fields.setdefault("training", Training(step=sequence))
-        self.store.put(f"u-{name}", "ns", name, Report("chief-0", sequence=sequence, **fields))
-
-
-@asynccontextmanager
-async def running(*replicas: Replica) -> AsyncIterator[None]:
-    tasks = [asyncio.create_task(replica.flusher.run()) for replica in replicas]
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
-        assert all(task.cancelled() for task in tasks), "a flusher ended by itself"
 
 
 async def test_the_first_report_is_shown_at_once_and_the_next_ones_seldom() -> None:
@@ -205,8 +86,10 @@ async def test_a_later_report_of_the_other_replica_is_never_overwritten() -> Non
         await asyncio.sleep(1)
         slow.put("a", 5)  # its cache still shows no report at all
         await asyncio.sleep(1)
-    assert [order for _, _, order in api.log] == [(1, 1, 6)]
-    assert slow.results == ["skipped"]
+    assert [order for _, _, order in api.log] == [(1, 1, 6)] * 2, "its point goes into the history, and that is all"
+    training = api.jobs["a"]["status"]["training"]
+    assert training["step"] == 6
+    assert [point["step"] for point in training["history"]] == [5, 6]
     assert not slow.store.dirty("u-a")
     assert api.gets == 1
 
@@ -380,7 +263,7 @@ async def check_order(events: list[Any], delay: float) -> None:
             latest.append((1, generation, sequence))
         await asyncio.sleep(60 * (len(events) + 5))  # each failure may cost the longest back-off
     orders = [order for _, _, order in api.log]
-    assert orders == sorted(set(orders)), "an older report was written over a later one"
+    assert orders == sorted(orders), "an older report was written over a later one"
     if latest:
         assert orders[-1] == max(latest)
     assert all(replica.store.dirty_count == 0 for replica in replicas)

@@ -1,58 +1,25 @@
 """The gang key, the authority in its Secret, and the certificates that replicas make from it."""
 
 import base64
-import copy
 import datetime
 import socket
 import ssl
 import threading
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography import x509
 
+from tests.unit.operator.intake.secret import Secrets
 from trainingjob_operator.intake.authority import SecretError, load_or_create
 from trainingjob_operator.intake.certificates import KeyPair, new_authority, new_leaf, service_names
 from trainingjob_operator.intake.keys import job_key, new_gang_key
 from trainingjob_operator.intake.serving import ServingCertificate
-from trainingjob_operator.kube.errors import ApiError
-from trainingjob_operator.kube.resources import SECRETS, Resource
 
 NOW = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
 DAY = datetime.timedelta(days=1)
-
-
-class Secrets:
-    """An API server with one Secret. `rival` writes between our read and our write, once."""
-
-    def __init__(self, data: Mapping[str, str] | None = None) -> None:
-        self.secret: dict[str, Any] | None = {"metadata": {"name": "s", "resourceVersion": "1"}}
-        if data is not None:
-            self.secret["data"] = dict(data)
-        self.rival: Any = None
-        self.writes = 0
-
-    async def get(self, resource: Resource, name: str, namespace: str | None = None, /) -> dict[str, Any]:
-        assert (resource, name, namespace) == (SECRETS, "s", "system")
-        if self.secret is None:
-            raise ApiError(404, "NotFound")
-        return copy.deepcopy(self.secret)
-
-    async def replace(
-        self, resource: Resource, name: str, body: Mapping[str, Any], namespace: str | None = None, /
-    ) -> dict[str, Any]:
-        if self.rival is not None:
-            rival, self.rival = self.rival, None
-            await rival()
-        assert self.secret is not None
-        if body["metadata"]["resourceVersion"] != self.secret["metadata"]["resourceVersion"]:
-            raise ApiError(409, "Conflict")
-        self.writes += 1
-        self.secret = copy.deepcopy(dict(body))
-        self.secret["metadata"]["resourceVersion"] += "1"
-        return self.secret
+CA = new_authority(NOW)
 
 
 def clock() -> datetime.datetime:
@@ -86,7 +53,7 @@ def test_keys_that_protect_nothing_are_refused() -> None:
 async def test_an_empty_secret_is_filled_once() -> None:
     api = Secrets()
     first = await load_or_create(api, "system", "s", clock)
-    assert first.ca.matches()
+    assert [pair.matches() for pair in first.authorities] == [True]
     assert len(first.gang_key) == 32
     assert await load_or_create(api, "system", "s", clock) == first
     assert api.writes == 1
@@ -129,6 +96,7 @@ async def test_a_missing_secret_says_who_makes_it() -> None:
         ({"ca.crt": b"x", "ca.key": b"y"}, "do not belong together"),
         ({"ca.key": b"y"}, "do not belong together"),
         ({"gang.key": b"short"}, "has 5 bytes, needs 32"),
+        ({"ca-next.crt": b"x", "ca-next.key": b"y"}, "ca-next.crt and ca-next.key do not belong together"),
     ],
 )
 async def test_damage_is_named_and_not_overwritten(data: dict[str, bytes], words: str) -> None:
@@ -174,7 +142,7 @@ def handshake(server: ssl.SSLContext, ca: bytes, name: str, **kwargs: Any) -> x5
 
 def test_pods_can_verify_the_service_by_all_its_names_and_by_no_other() -> None:
     ca = new_authority(NOW)
-    serving = ServingCertificate(ca, service_names("intake", "system"), ["127.0.0.1"])
+    serving = ServingCertificate(lambda: ca, service_names("intake", "system"), ["127.0.0.1"])
     for name in ("intake", "intake.system", "intake.system.svc", "127.0.0.1"):
         handshake(serving.context, ca.certificate, name)
     with pytest.raises(ssl.SSLCertVerificationError, match="Hostname mismatch"):
@@ -185,13 +153,13 @@ def test_pods_can_verify_the_service_by_all_its_names_and_by_no_other() -> None:
 
 def test_strict_verification_passes() -> None:
     ca = new_authority(NOW)
-    serving = ServingCertificate(ca, ["intake"])
+    serving = ServingCertificate(lambda: ca, ["intake"])
     handshake(serving.context, ca.certificate, "intake", verify_flags=ssl.VERIFY_X509_STRICT)
 
 
 def test_old_tls_is_refused() -> None:
     ca = new_authority(NOW)
-    serving = ServingCertificate(ca, ["intake"])
+    serving = ServingCertificate(lambda: ca, ["intake"])
     assert serving.context.minimum_version is ssl.TLSVersion.TLSv1_2
 
 
@@ -211,7 +179,7 @@ async def test_certificates_are_renewed_after_two_thirds_of_their_life() -> None
         now += datetime.timedelta(seconds=seconds)
 
     ca = new_authority(start)
-    serving = ServingCertificate(ca, ["intake"], life=3 * DAY, now=lambda: now, sleep=sleep)
+    serving = ServingCertificate(lambda: ca, ["intake"], life=3 * DAY, now=lambda: now, sleep=sleep)
     first = serving.leaf
     before = handshake(serving.context, ca.certificate, "intake")
     with pytest.raises(StopError):
@@ -244,4 +212,4 @@ def test_a_pair_of_strangers_does_not_match() -> None:
 
 def test_private_keys_touch_no_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "there-is-no-such-folder"))
-    ServingCertificate(new_authority(NOW), ["intake"])
+    ServingCertificate(lambda: CA, ["intake"])

@@ -1,95 +1,27 @@
 """The endpoint as a chief and as a stranger meet it: real TLS, real tokens, and abuse that must not cost a 5xx."""
 
 import asyncio
-import datetime
 import json
 import logging
 import ssl
+import tracemalloc
 import warnings
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
-import aiohttp
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.unit.operator.intake.signer import NOW, KeyApi, Signer, claims_of
-from trainingjob_operator.api.contract import Report, Training
-from trainingjob_operator.intake.authorize import JobFact, PodFact
-from trainingjob_operator.intake.certificates import new_authority
-from trainingjob_operator.intake.limits import JobLimits
-from trainingjob_operator.intake.server import Intake, IntakeServer, Limits, make_app
-from trainingjob_operator.intake.serving import ServingCertificate
+from tests.unit.operator.intake.signer import NOW, Signer, claims_of
+from tests.unit.operator.intake.world import CA, GOOD, PATH, POD, World, head, raw, serving
+from trainingjob_operator.api.contract import Report
+from trainingjob_operator.intake.authorize import JobFact
+from trainingjob_operator.intake.connections import ConnectionLimits
+from trainingjob_operator.intake.listener import Patience
+from trainingjob_operator.intake.server import Limits
 from trainingjob_operator.intake.store import ReportStore
-from trainingjob_operator.intake.tokens import KeySource, verify
-
-CA = new_authority(datetime.datetime.now(datetime.UTC))
-SERVING = ServingCertificate(CA, ["intake"], ["127.0.0.1"])
-POD = PodFact("job-chief-0", "ns", "u-1", "chief", 0, 1, live=True)
-PATH = "/v1/namespaces/ns/trainingjobs/job/report"
-GOOD = Report("chief-0", 1, 1, 1, "Running", training=Training(step=5, metrics={"loss": 0.5}))
-
-
-@dataclass
-class World:
-    """What the operator knows, and a client that trusts its CA."""
-
-    port: int = 0
-    now: float = 0.0
-    ready: bool = True
-    jobs: dict[tuple[str, str], JobFact] = field(default_factory=lambda: {("ns", "job"): JobFact("u-1")})
-    pods: dict[str, PodFact] = field(default_factory=lambda: {"p-1": POD})
-    keys: KeyApi = field(default_factory=lambda: KeyApi(Signer()))
-    statuses: list[int] = field(default_factory=list)
-    store: ReportStore = field(init=False)
-    client: aiohttp.ClientSession = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.store = ReportStore(lambda: self.now, lambda: NOW + self.now)
-
-    def intake(self, limits: Limits) -> Intake:
-        source = KeySource(self.keys, clock=lambda: self.now)
-        return Intake(
-            verify=lambda token: verify(token, source, NOW + self.now),
-            find_job=lambda namespace, name: self.jobs.get((namespace, name)),
-            find_pod=self.pods.get,
-            ready=lambda: self.ready,
-            store=self.store,
-            job_limits=JobLimits(rate=1, burst=5, clock=lambda: self.now),
-            limits=limits,
-            on_report=self.statuses.append,
-        )
-
-    async def post(
-        self, report: Report | bytes = GOOD, token: str | None = "", path: str = PATH, **headers: str
-    ) -> tuple[int, Any, Any]:
-        """Post; return status, the parsed JSON body if any, and the headers."""
-        sent = dict(headers)
-        if token is not None:
-            sent["Authorization"] = f"Bearer {token or Signer().token()}"
-        data = report if isinstance(report, bytes) else report.encode()
-        url = f"https://127.0.0.1:{self.port}{path}"
-        async with self.client.post(url, data=data, headers=sent) as response:
-            body = await response.read()
-            return response.status, json.loads(body) if body else None, response.headers
-
-
-@asynccontextmanager
-async def serving(limits: Limits | None = None) -> AsyncIterator[World]:
-    world = World()
-    limits = limits or Limits()
-    server = IntakeServer(make_app(world.intake(limits)), SERVING.context, limits)
-    world.port = await server.start("127.0.0.1", 0)
-    trust = ssl.create_default_context(cadata=CA.certificate.decode())
-    world.client = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trust))
-    try:
-        yield world
-    finally:
-        await world.client.close()
-        await server.stop()
 
 
 @pytest.fixture
@@ -188,13 +120,36 @@ async def test_a_job_that_reports_too_often_waits_and_others_do_not(world: World
     assert codes == [204] * 5 + [429]
     assert (code, headers["Retry-After"]) == (429, "1")
     assert "too often" in body["error"]
-    world.jobs["ns", "other"] = JobFact("u-2")
-    world.pods["p-2"] = replace(POD, name="other-chief-0", owner_uid="u-2")
-    bound = claims_of()["kubernetes.io"] | {"pod": {"name": "other-chief-0", "uid": "p-2"}}
-    token = Signer().token(claims_of(audience="trainingjob.dev/jobs/u-2", **{"kubernetes.io": bound}))
+    token = world.add("ns", "other")
     assert (await world.post(token=token, path=PATH.replace("/job/", "/other/")))[0] == 204
     world.now += 1
     assert (await world.post(replace(GOOD, sequence=9)))[0] == 204
+
+
+async def test_a_namespace_that_reports_too_often_waits_and_others_do_not(world: World) -> None:
+    tokens = {f"{ns}/j{number}": world.add(ns, f"j{number}") for ns in ("ns", "quiet") for number in range(10)}
+
+    async def post(job: str, sequence: int) -> tuple[int, Any, Any]:
+        namespace, name = job.split("/")
+        path = f"/v1/namespaces/{namespace}/trainingjobs/{name}/report"
+        return await world.post(replace(GOOD, sequence=sequence), token=tokens[job], path=path)
+
+    codes = [(await post(f"ns/j{number % 10}", number))[0] for number in range(20)]
+    code, body, headers = await post("ns/j0", 99)
+    assert codes == [204] * 20
+    assert (code, headers["Retry-After"]) == (429, "1")
+    assert body["error"] == "the jobs of namespace ns together report too often: raise their interval"
+    assert [(await post(f"quiet/j{number}", 1))[0] for number in range(10)] == [204] * 10
+    world.now += 1
+    assert [(await post("ns/j0", sequence))[0] for sequence in (100, 101, 102)] == [204, 204, 429]
+
+
+async def test_a_job_over_its_own_rate_takes_nothing_of_its_namespaces(world: World) -> None:
+    other = world.add("ns", "other")
+    codes = [(await world.post(replace(GOOD, sequence=number)))[0] for number in range(60)]
+    assert codes.count(204) == 5
+    path = PATH.replace("/job/", "/other/")
+    assert [(await world.post(replace(GOOD, sequence=n), token=other, path=path))[0] for n in range(5)] == [204] * 5
 
 
 async def test_until_the_caches_are_filled_chiefs_are_asked_to_come_again(world: World) -> None:
@@ -258,20 +213,8 @@ async def test_neither_tokens_nor_reports_are_logged(world: World, caplog: pytes
 # --- Slow, broken and hostile clients ---
 
 
-async def raw(world: World) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    trust = ssl.create_default_context(cadata=CA.certificate.decode())
-    return await asyncio.open_connection("127.0.0.1", world.port, ssl=trust)
-
-
-def head(length: int, path: str = PATH) -> bytes:
-    token = Signer().token()
-    return (
-        f"POST {path} HTTP/1.1\r\nHost: intake\r\nAuthorization: Bearer {token}\r\nContent-Length: {length}\r\n\r\n"
-    ).encode()
-
-
 async def test_a_body_that_does_not_come_costs_its_time_and_no_more() -> None:
-    async with serving(Limits(body=0.05)) as world:
+    async with serving(Limits(body=0.05, refusal=0)) as world:
         reader, writer = await raw(world)
         writer.write(head(100) + b'{"version"')
         answer = await asyncio.wait_for(reader.read(), 10)
@@ -282,7 +225,7 @@ async def test_a_body_that_does_not_come_costs_its_time_and_no_more() -> None:
 
 
 async def test_headers_that_do_not_end_are_cut_off() -> None:
-    async with serving(Limits(idle=0.1)) as world:
+    async with serving(patience=Patience(idle=0.1)) as world:
         reader, writer = await raw(world)
         writer.write(b"POST / HTTP/1.1\r\nHost: intake\r\nX-Slow: ")
         assert await asyncio.wait_for(reader.read(), 10) == b""
@@ -290,7 +233,7 @@ async def test_headers_that_do_not_end_are_cut_off() -> None:
 
 
 async def test_a_handshake_that_does_not_come_is_cut_off() -> None:
-    async with serving(Limits(handshake=0.1)) as world:
+    async with serving(patience=Patience(handshake=0.1)) as world:
         reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
         assert await asyncio.wait_for(reader.read(), 10) == b""
         writer.close()
@@ -305,21 +248,99 @@ async def test_a_client_that_hangs_up_in_its_body_leaves_no_trace(world: World, 
     assert "Traceback" not in caplog.text
 
 
-async def test_connections_beyond_the_limit_are_closed_and_the_others_served() -> None:
-    async with serving(Limits(connections=3)) as world:
-        held = [await raw(world) for _ in range(3)]
-        try:
-            reader, writer = await raw(world)
-            assert await asyncio.wait_for(reader.read(), 10) == b""
+async def hung_up(reader: asyncio.StreamReader) -> bool:
+    """Whether the server has closed, kindly or not."""
+    try:
+        return await asyncio.wait_for(reader.read(), 10) == b""
+    except (ConnectionError, ssl.SSLError):
+        return True
+
+
+async def served(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, sequence: int) -> bool:
+    """Whether a report over this connection is taken."""
+    body = replace(GOOD, sequence=sequence).encode()
+    writer.write(head(len(body)) + body)
+    answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+    return answer.startswith(b"HTTP/1.1 204")
+
+
+async def test_strangers_make_room_and_the_chief_keeps_its_connection() -> None:
+    async with serving(connections=ConnectionLimits(total=3)) as world:
+        chief = await raw(world)
+        assert await served(*chief, 1)
+        idlers = [await raw(world) for _ in range(2)]
+        more = [await raw(world) for _ in range(20)]
+        assert all([await hung_up(reader) for reader, _ in idlers])
+        assert await served(*chief, 2), "the oldest connection of all, but a chief's"
+        assert await served(*more[-1], 3), "the newest always has its chance"
+        for _, writer in (chief, *idlers, *more):
             writer.close()
-        except (ConnectionError, ssl.SSLError):
-            pass
-        reader, writer = held[0]
-        body = GOOD.encode()
-        writer.write(head(len(body)) + body)
-        assert (await reader.readline()).startswith(b"HTTP/1.1 204")
-        for _, one in held:
-            one.close()
+
+
+async def test_who_does_not_even_begin_a_handshake_makes_room_too() -> None:
+    async with serving(connections=ConnectionLimits(total=3)) as world:
+        silent = [await asyncio.open_connection("127.0.0.1", world.port) for _ in range(3)]
+        assert (await world.post())[0] == 204
+        assert await hung_up(silent[0][0])
+        for _, writer in silent:
+            writer.close()
+
+
+async def test_when_all_connections_are_chiefs_a_further_one_is_closed() -> None:
+    async with serving(connections=ConnectionLimits(total=2)) as world:
+        chiefs = [await raw(world) for _ in range(2)]
+        assert [await served(*chief, number) for number, chief in enumerate(chiefs, 1)] == [True, True]
+        with pytest.raises((ConnectionError, ssl.SSLError)):
+            await raw(world)
+        chiefs[0][1].close()
+        await chiefs[0][1].wait_closed()
+        assert (await world.post(replace(GOOD, sequence=9)))[0] == 204
+        chiefs[1][1].close()
+
+
+async def test_refusals_are_held_back_so_that_they_cannot_keep_the_operator_busy() -> None:
+    async with serving(Limits(refusal=0.2)) as world:
+        reader, writer = await raw(world)
+        writer.write(b"POST %b HTTP/1.1\r\nHost: i\r\n\r\n" % PATH.encode() * 200)
+        started = asyncio.get_running_loop().time()
+        for _ in range(3):
+            assert (await reader.readuntil(b"}")).startswith(b"HTTP/1.1 401")
+        assert asyncio.get_running_loop().time() - started >= 0.6, "one after the other, each held back"
+        assert (await world.post())[0] == 204
+        assert asyncio.get_running_loop().time() - started < 3, "the others do not wait"
+        assert len(world.statuses) < 10
+        writer.close()
+
+
+async def test_what_is_answered_at_once_is_answered_once_for_each_connection(world: World) -> None:
+    reader, writer = await raw(world)
+    writer.write(b"GET /healthz HTTP/1.1\r\nHost: i\r\n\r\n" * 5)
+    assert (await asyncio.wait_for(reader.read(), 10)).count(b"HTTP/1.1 200") == 1
+    writer.close()
+
+
+async def test_an_expectation_that_nobody_knows_is_held_back_too() -> None:
+    async with serving(Limits(refusal=30)) as world:
+        reader, writer = await raw(world)
+        writer.write(b"POST %b HTTP/1.1\r\nHost: i\r\nExpect: gifts\r\n\r\n" % PATH.encode())
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(reader.read(1), 0.2)
+        writer.close()
+
+
+async def test_a_connection_costs_little_memory(world: World) -> None:
+    """asyncio's own would hold 256 KiB for each: a thousand jobs would need more than the chart allows."""
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        held = [await asyncio.open_connection("127.0.0.1", world.port) for _ in range(20)]
+        assert (await world.post())[0] == 204, "all were accepted, for they came first"
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (after - before) / 20 < 60_000, "this end's buffers included"
+    for _, writer in held:
+        writer.close()
 
 
 pieces = st.one_of(
@@ -350,7 +371,7 @@ pieces = st.one_of(
 )
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     parts=st.lists(pieces, max_size=8),
     bodies=st.lists(st.binary(max_size=200) | st.text().map(str.encode), max_size=3),
@@ -364,7 +385,7 @@ def test_no_bytes_cost_a_5xx_or_the_server(
 
 
 async def throw(parts: list[bytes], bodies: list[bytes]) -> None:
-    async with serving(Limits(body=0.05, idle=0.05)) as world:
+    async with serving(Limits(body=0.05, refusal=0), Patience(idle=0.3)) as world:
         reader, writer = await raw(world)
         try:
             writer.write(b"".join(parts))
@@ -377,9 +398,9 @@ async def throw(parts: list[bytes], bodies: list[bytes]) -> None:
             pass
         writer.close()
         for body in bodies:
-            assert (await world.post(body))[0] == 400
+            assert (await world.post(body, Connection="close"))[0] == 400
         world.now += 60
-        assert (await world.post())[0] == 204
+        assert (await world.post(Connection="close"))[0] == 204
         assert all(status < 500 for status in world.statuses)
 
 
@@ -410,11 +431,3 @@ def test_no_document_costs_a_5xx(many: list[dict[str, Any]]) -> None:
                 assert (await world.post(json.dumps(document).encode()))[0] in (204, 400, 403, 409)
 
     asyncio.run(post_all())
-
-
-def test_limits_of_jobs_are_bounded_in_memory() -> None:
-    limits = JobLimits(rate=1, burst=1, clock=lambda: 0.0, size=100)
-    for number in range(1000):
-        assert limits.try_take(str(number)) == 0
-    assert len(limits) == 100
-    assert limits.try_take("999") > 0

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainingjob_operator.api.contract import Report
+from trainingjob_operator.api.contract import Extremes, Report, Training
+from trainingjob_operator.intake.pending import MAX_SAMPLES, Pending
 from trainingjob_operator.intake.store import Put, ReportStore, order_of
 
 
@@ -19,7 +20,7 @@ class Clock:
 
 
 def report(sequence: int, generation: int = 1, incarnation: int = 1, **kwargs: Any) -> Report:
-    fields: dict[str, Any] = {"state": "Running"} | kwargs
+    fields: dict[str, Any] = {"state": "Running", "training": Training(step=sequence)} | kwargs
     return Report("chief-0", incarnation, generation, sequence, **fields)
 
 
@@ -41,6 +42,12 @@ def latest(store: ReportStore, uid: str) -> Report:
     entry = store.get(uid)
     assert entry is not None
     return entry.report
+
+
+def pending(store: ReportStore, uid: str) -> Pending:
+    entry = store.get(uid)
+    assert entry is not None
+    return entry.pending
 
 
 def write(store: ReportStore) -> str | None:
@@ -117,6 +124,78 @@ def test_what_people_wait_for_is_due_at_once(store: ReportStore, change: dict[st
     assert write(store) == "u"
 
 
+def test_reports_each_interval_are_written_each_interval_however_long_a_write_takes(
+    store: ReportStore, clock: Clock
+) -> None:
+    delays = []
+    for sequence in range(20):
+        put(store, "u", sequence)
+        began = clock.now
+        assert store.take() == "u"
+        delays.append(clock.now - began)
+        clock.now += 0.5
+        store.settle("u", (1, 1, sequence))
+        clock.now += 4.5
+    assert max(delays) == 0
+
+
+def test_a_sign_of_life_waits_longer_so_that_news_need_not_wait_for_it(store: ReportStore, clock: Clock) -> None:
+    put(store, "u", 0, training=Training(step=1))
+    write(store)
+    put(store, "u", 1, training=Training(step=1))
+    assert store.next_due() == 15
+    clock.now += 7
+    assert store.take() is None
+    put(store, "u", 2, training=Training(step=2))
+    assert write(store) == "u", "five seconds are over"
+    for sequence in (3, 4):
+        put(store, "u", sequence, training=None)
+    assert store.next_due() == 15
+    clock.now += 15
+    assert write(store) == "u"
+    put(store, "u", 5, training=Training(step=3))
+    put(store, "u", 6, training=None)
+    assert store.next_due() == 5, "what follows news does not put it off"
+
+
+def test_what_a_write_carried_is_not_kept_and_what_came_meanwhile_is(store: ReportStore, clock: Clock) -> None:
+    put(store, "u", 0, training=Training(step=0, extremes={"loss": Extremes(1, 2)}))
+    clock.now += 1
+    put(store, "u", 1, training=Training(step=1, extremes={"loss": Extremes(1, 3)}))
+    carried = pending(store, "u")
+    assert [sample.training.step for sample in carried.samples] == [0, 1]
+    assert carried.extremes == {"loss": Extremes(1, 3)}
+    assert store.take() == "u"
+    clock.now += 1
+    put(store, "u", 2, training=Training(step=2, extremes={"loss": Extremes(0, 3)}))
+    store.settle("u", (1, 1, 1), carried)
+    left = pending(store, "u")
+    assert [sample.training.step for sample in left.samples] == [2]
+    assert [beat.order for beat in left.beats] == [(1, 1, 2)]
+    assert left.extremes == {"loss": Extremes(0, 3)}
+    assert left.told is carried.beats[-1]
+    store.settle("u", (1, 1, 2), left)
+    assert pending(store, "u").extremes == {}
+
+
+def test_what_waits_to_be_written_is_bounded(store: ReportStore, clock: Clock) -> None:
+    for sequence in range(1000):
+        put(store, "u", sequence, training=Training(step=sequence), state=("Forming", "Running")[sequence % 2])
+        clock.now += 1
+    kept = pending(store, "u")
+    assert len(kept.samples) == MAX_SAMPLES
+    assert (kept.samples[0].training.step, kept.samples[-1].training.step) == (0, 999)
+    assert len(kept.beats) == 32
+
+
+def test_a_report_that_was_found_late_has_the_time_at_which_it_was_left(store: ReportStore, clock: Clock) -> None:
+    store.put("u", "ns", "job-u", report(0, training=Training(step=1)), said_at=clock.now + 1e9 - 60)
+    entry = store.get("u")
+    assert entry is not None
+    assert entry.received_at == clock.now + 1e9
+    assert entry.pending.samples[0].at == entry.pending.beats[0].at == clock.now + 1e9 - 60
+
+
 def test_urgency_is_not_lost_when_a_plain_report_follows(store: ReportStore) -> None:
     put(store, "u", 0, state="Forming")
     write(store)
@@ -160,12 +239,15 @@ def test_a_later_report_in_the_status_settles_an_older_one(store: ReportStore) -
 
 def test_a_failed_write_comes_again(store: ReportStore, clock: Clock) -> None:
     put(store, "u", 0)
-    store.take()
+    write(store)
+    put(store, "u", 1, training=None)
+    assert store.claim("u")
     store.defer("u", 7)
     assert (store.failures("u"), store.take(), store.next_due()) == (1, None, 7)
-    put(store, "u", 1)
+    put(store, "u", 2)
+    clock.now += 6
     assert store.take() is None, "a plain report does not shorten the back-off"
-    clock.now += 7
+    clock.now += 1
     assert write(store) == "u"
     assert store.failures("u") == 0
 

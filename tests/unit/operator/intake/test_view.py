@@ -8,11 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainingjob_operator.api.contract import Report, Training
+from trainingjob_operator.api.contract import Extremes, Report, Telemetry, Training
 from trainingjob_operator.api.status import TrainingJobStatus
+from trainingjob_operator.api.v1alpha1 import Reporting
+from trainingjob_operator.intake.pending import NOTHING
 from trainingjob_operator.intake.view import (
+    REPORTING,
     chosen_metric,
     fragment,
+    late_fragment,
     short_duration,
     short_number,
     short_rate,
@@ -53,6 +57,17 @@ def test_the_example_of_the_design() -> None:
             "etaSeconds": 40.3,
             "examplesPerSecond": 9123.46,
             "metrics": {"loss": 0.0481124, "accuracy": 0.98499},
+            "best": {"loss": {"value": 0.0481124, "step": 620}, "accuracy": {"value": 0.98499, "step": 620}},
+            "history": [
+                {
+                    "time": "2026-01-01T00:00:00Z",
+                    "generation": 2,
+                    "step": 620,
+                    "epoch": 6,
+                    "examplesPerSecond": 9123.46,
+                    "metrics": {"loss": 0.0481124, "accuracy": 0.98499},
+                }
+            ],
         },
         "display": {
             "progress": "62%",
@@ -75,7 +90,9 @@ def test_what_is_not_known_is_absent() -> None:
         "final",
         "lastReportTime",
         "step",
+        "history",
     }
+    assert shown["training"]["history"] == [{"time": "2026-01-01T00:00:00Z", "generation": 2, "step": 5}]
     assert shown["display"] == {}
 
 
@@ -86,11 +103,12 @@ def test_numbers_that_json_cannot_carry_are_texts() -> None:
     assert shown["display"] == {"loss": "NaN", "metric": "up=Infinity"}
 
 
-def test_a_report_without_progress_keeps_what_is_shown_but_speed_and_time_left() -> None:
+@pytest.mark.parametrize("nothing", [None, Training(), Training(total_steps=50)])
+def test_a_report_without_progress_keeps_what_is_shown_but_speed_and_time_left(nothing: Training | None) -> None:
     before = fragment(
         report(Training(step=5, epoch=1, eta_seconds=9, examples_per_second=7, metrics={"loss": 1.5})), AT
     )
-    after = fragment(report(sequence=4, state="Failed", final=True), AT, before)
+    after = fragment(report(nothing, sequence=4, state="Failed", final=True), AT, before)
     assert after["training"] == {
         "incarnation": 1,
         "generation": 2,
@@ -101,16 +119,124 @@ def test_a_report_without_progress_keeps_what_is_shown_but_speed_and_time_left()
         "step": 5,
         "epoch": 1,
         "metrics": {"loss": 1.5},
+        "best": before["training"]["best"],
+        "history": before["training"]["history"],
     }
     assert after["display"] == {"epoch": "1", "loss": "1.5"}
 
 
+def test_the_last_values_survive_a_report_without_progress_that_overtakes_them() -> None:
+    """The one with the values was never written: the trainer died within the interval."""
+    before = fragment(report(Training(step=5, metrics={"loss": 1.5})), AT)
+    said = NOTHING.plus(report(Training(step=7, eta_seconds=4, metrics={"loss": 1.25}), sequence=4), AT + 1)
+    died = report(None, sequence=5, state="Failed", final=True)
+    after = fragment(died, AT + 2, before, pending=said.plus(died, AT + 2))
+    assert (after["training"]["step"], after["training"]["metrics"]) == (7, {"loss": 1.25})
+    assert "etaSeconds" not in after["training"]
+    assert [point["step"] for point in after["training"]["history"]] == [5, 7]
+    assert after["training"]["best"] == {"loss": {"value": 1.25, "step": 7}}
+    assert after["display"] == {"loss": "1.25"}
+
+
+def test_best_values_arrive_also_with_a_report_of_no_step() -> None:
+    """The trainer of the next generation died before its first step: its launcher remembers the one before."""
+    died = report(Training(extremes={"loss": Extremes(0.25, 9.0, 40, 1)}), sequence=9, state="Failed", final=True)
+    assert fragment(died, AT)["training"]["best"] == {"loss": {"value": 0.25, "step": 40}}
+
+
 def test_what_others_own_is_never_in_the_fragment() -> None:
-    before = {"phase": "Running", "display": {"members": "3/3"}, "training": {"best": {"loss": 1}}}
+    before = {"phase": "Running", "display": {"members": "3/3", "node": "n", "loss": "2"}, "restarts": {"total": 1}}
     after = fragment(report(), AT, before)
     assert set(after) == {"training", "display"}
-    assert after["display"] == {}
-    assert "best" not in after["training"]
+    assert after["display"] == {"loss": "2"}
+    before |= fragment(report(Training(metrics={"loss": 2.0})), AT, before)
+    late = late_fragment(before, REPORTING, NOTHING.plus(report(Training(step=1), sequence=2), AT - 1))
+    assert late is not None
+    assert set(late) == {"training", "display"}
+    assert late["display"] == {"loss": "2"}
+
+
+def test_a_new_generation_erases_no_history_and_no_best_value() -> None:
+    before = fragment(report(Training(step=500, metrics={"accuracy": 0.9})), AT)
+    forming = fragment(report(generation=3, sequence=0, state="Forming"), AT + 5, before)
+    running = fragment(report(Training(step=451, metrics={"accuracy": 0.8}), generation=3), AT + 9, forming)
+    assert [(p["generation"], p["step"]) for p in running["training"]["history"]] == [(2, 500), (3, 451)]
+    assert running["training"]["best"] == {"accuracy": {"value": 0.9, "step": 500}}
+    assert running["training"]["step"] == 451
+
+
+def test_the_spec_says_how_much_history_which_metric_and_what_is_better() -> None:
+    training = Training(step=1, metrics={"loss": 2.0, "accuracy": 0.5, "cost": 3.0})
+    wanted = Reporting(history=0, metric="cost", best={"cost": "min"})
+    shown = fragment(report(training), AT, None, wanted)
+    assert "history" not in shown["training"]
+    assert shown["training"]["best"]["cost"] == {"value": 3, "step": 1}
+    assert shown["display"]["metric"] == "cost=3"
+    assert fragment(report(training), AT, None, Reporting(metric="no"))["display"]["metric"] == "accuracy=0.5"
+
+
+def test_telemetry_stays_while_the_gang_lives() -> None:
+    used = Telemetry(cpu_cores=1.5, memory_bytes=2e9)
+    before = fragment(report(telemetry=used), AT)
+    assert before["telemetry"] == {"cpuCores": 1.5, "memoryBytes": 2_000_000_000}
+    assert fragment(report(sequence=4), AT, before)["telemetry"] == before["telemetry"]
+    assert "telemetry" not in fragment(report(sequence=4, final=True, telemetry=used), AT, before)
+
+
+def test_goodput_is_shown_once_there_was_a_step() -> None:
+    start = {"startTime": "2026-01-01T00:00:00Z"}
+    first = start | fragment(report(state="Forming"), AT + 30, start)
+    assert (first["goodput"], first["display"]) == ({"startingSeconds": 30.9}, {})
+    step = start | fragment(report(Training(step=1), sequence=4), AT + 40, first)
+    after = fragment(report(Training(step=9), sequence=5), AT + 400, step)
+    assert after["goodput"] == {"startingSeconds": 40.9, "productiveSeconds": 360, "ratio": 0.898}
+    assert after["display"]["goodput"] == "89%", "never rounded up to what was not reached"
+    assert "goodput" not in fragment(report(Training(step=9)), AT, {}), "the reconciler has not met the job yet"
+
+
+def test_whoever_took_the_last_report_knows_that_it_told_of_no_step() -> None:
+    """The status does not: progress of the generation before stays in it, and here it has no history."""
+    wanted = Reporting(history=0)
+    shown = {"startTime": "2026-01-01T00:00:00Z"}
+    said = NOTHING
+    goodput = {}
+    for second, generation, training in (
+        (10, 2, Training(step=5)),
+        (20, 2, Training(step=9)),
+        (25, 3, None),
+        (60, 3, Training(step=9)),
+    ):
+        message = report(training, generation=generation, sequence=second)
+        carried = said.plus(message, AT + second)
+        shown |= fragment(message, AT + second, shown, wanted, carried)
+        said = carried.without(carried)
+        goodput = shown["goodput"]
+    assert goodput["restartingSeconds"] == 35
+
+
+def test_a_late_report_adds_to_the_past_alone() -> None:
+    start = {"startTime": "2026-01-01T00:00:00Z"}
+    newest = report(
+        Training(step=8, eta_seconds=3, metrics={"loss": 2.0}), sequence=8, telemetry=Telemetry(cpu_cores=1)
+    )
+    shown = start | fragment(newest, AT + 8, start)
+    ours = NOTHING.plus(report(Training(step=6, metrics={"loss": 1.0}), sequence=6), AT + 6)
+    late = late_fragment(shown, REPORTING, ours)
+    assert late is not None
+    assert [point["step"] for point in late["training"].pop("history")] == [6, 8]
+    assert late["training"].pop("best") == {"loss": {"value": 1, "step": 6}}
+    for name in ("history", "best"):
+        shown["training"].pop(name)
+    assert late == {name: shown[name] for name in ("training", "display", "telemetry", "goodput")}
+
+
+def test_a_late_report_that_adds_nothing_is_not_written() -> None:
+    one = report(Training(step=6, metrics={"loss": 1.0}), sequence=6)
+    shown = fragment(one, AT)
+    assert late_fragment(shown, REPORTING, NOTHING.plus(one, AT)) is None
+    zero = Training(step=900, metrics={"loss": 0.0}, extremes={"loss": Extremes(0.0, 9.0)})
+    old = report(zero, generation=1, sequence=99)
+    assert late_fragment(shown, REPORTING, NOTHING.plus(old, AT + 5)) is None, "a fenced chief's"
 
 
 def test_a_finished_job_has_no_time_left() -> None:
