@@ -31,7 +31,7 @@ class Replica:
     def __init__(
         self, server: ApiServer, name: str, log: Path, *, kubeconfig: Path | None = None, **settings: str
     ) -> None:
-        self.intake_port, health = free_port(), free_port()
+        self.intake_port, self.metrics_port, health = free_port(), free_port(), free_port()
         self.log = log
         env = {
             "PATH": os.environ["PATH"],
@@ -45,6 +45,7 @@ class Replica:
             "TRAININGJOB_OPERATOR_LEASE": LEASE,
             "TRAININGJOB_OPERATOR_INTAKE_PORT": str(self.intake_port),
             "TRAININGJOB_OPERATOR_HEALTH_PORT": str(health),
+            "TRAININGJOB_OPERATOR_METRICS_PORT": str(self.metrics_port),
             **{f"TRAININGJOB_OPERATOR_{key.upper()}": value for key, value in settings.items()},
         }
         self._log = log.open("ab")

@@ -19,8 +19,10 @@ STATUS: Json = {
     "phase": "Failed",
     "display": {
         "members": "3/3", "progress": "62%", "epoch": "6/10", "loss": "0.0481", "metric": "accuracy=0.985",
-        "speed": "9.1k ex/s", "eta": "41s", "reason": "OOMKilled",
+        "speed": "9.1k ex/s", "eta": "41s", "reason": "OOMKilled", "node": "gpu-1 (+2)", "goodput": "93%",
     },
+    "restarts": {"total": 0},
+    "training": {"generation": 1},
     "failure": {"reason": "OOMKilled", "exitCode": 137},
 }  # fmt: skip
 
@@ -97,11 +99,11 @@ def test_get_shows_the_training(server: ApiServer, api: Api, namespace: str, job
     server.kubectl("-n", namespace, "apply", "-f", "-", stdin=JOB)
     api.merge(f"{jobs}/mnist-cnn/status", {"status": STATUS})
     header, row = server.kubectl("-n", namespace, "get", "tj").splitlines()
-    assert " ".join(header.split()) == "NAME PHASE MEMBERS PROGRESS EPOCH LOSS METRIC SPEED ETA AGE"
-    assert " ".join(row.split()[:-1]) == "mnist-cnn Failed 3/3 62% 6/10 0.0481 accuracy=0.985 9.1k ex/s 41s"
+    assert " ".join(header.split()) == "NAME PHASE MEMBERS PROGRESS EPOCH LOSS METRIC SPEED ETA RESTARTS AGE"
+    assert " ".join(row.split()[:-1]) == "mnist-cnn Failed 3/3 62% 6/10 0.0481 accuracy=0.985 9.1k ex/s 41s 0"
     header, row = server.kubectl("-n", namespace, "get", "tj", "-o", "wide").splitlines()
-    assert header.split()[-2:] == ["REASON", "AGE"]
-    assert row.split()[-2] == "OOMKilled"
+    assert header.split()[-6:] == ["RESTARTS", "REASON", "NODE", "GENERATION", "GOODPUT", "AGE"]
+    assert " ".join(row.split()[-7:-1]) == "0 OOMKilled gpu-1 (+2) 1 93%"
 
 
 def test_jobs_are_selected_by_phase_on_the_server(server: ApiServer, api: Api, namespace: str, jobs: str) -> None:

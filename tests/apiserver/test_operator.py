@@ -49,6 +49,10 @@ class TestOneJob:
         done = cluster.wait_phase("Succeeded")
         assert done["training"]["step"] == 100
         assert done["training"]["final"] is True
+        assert [point["step"] for point in done["training"]["history"]] == [1, 100]
+        assert done["training"]["best"]["loss"] == {"value": 0.5, "step": 1}
+        assert done["restarts"] == {"total": 0}
+        assert done["goodput"]["startingSeconds"] > 0
         ended = cluster.pods()[PODS[0]]["status"]["containerStatuses"][0]["state"]["terminated"]["finishedAt"]
         assert done["completionTime"] == ended
         wait(lambda: len(cluster.events()) == 3, "three events")

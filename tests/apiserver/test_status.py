@@ -1,15 +1,21 @@
 """The status subresource, and the two writers that share a job's status."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
+import orjson
 import pytest
 
 from tests.apiserver.api import Api, Json, RefusedError
 from tests.apiserver.server import ApiServer
 from tests.apiserver.test_specs import job
+from trainingjob_operator.api.contract import GpuUsage, MemberUsage, Report, Telemetry, Training
 from trainingjob_operator.api.names import FIELD_MANAGER, INTAKE_FIELD_MANAGER
 from trainingjob_operator.api.status import TrainingJobStatus
+from trainingjob_operator.api.v1alpha1 import Reporting
+from trainingjob_operator.intake.pending import NOTHING
+from trainingjob_operator.intake.view import fragment
 from trainingjob_operator.kube.client import KubeClient
 from trainingjob_operator.kube.config import from_kubeconfig
 from trainingjob_operator.kube.errors import ApiError
@@ -30,8 +36,11 @@ OURS: Json = {
     "conditions": [CONDITION],
     "startTime": "2026-01-01T00:00:00Z",
     "members": {"desired": 2, "ready": 1, "items": [{"name": "chief-0", "incarnation": 2, "node": "n"}]},
-    "display": {"members": "1/2"},
+    "display": {"members": "1/2", "node": "n (+1)"},
+    "restarts": {"total": 1},
 }
+#: Of two members that report what they use; of a GPU nothing could be read.
+MEMBERS = (MemberUsage("chief-0", 1.0, gpus=(GpuUsage(50.0), GpuUsage())), MemberUsage("worker-0", 0.5))
 #: What the intake writes.
 THEIRS: Json = {
     "training": {
@@ -103,7 +112,11 @@ def test_a_status_of_another_shape_is_refused(api: Api, path: str, status: Json,
 async def test_two_writers_keep_their_own_fields(client: KubeClient, api: Api, namespace: str, path: str) -> None:
     await apply(client, namespace, FIELD_MANAGER, OURS)
     both = await apply(client, namespace, INTAKE_FIELD_MANAGER, THEIRS)
-    assert both == {**OURS, **THEIRS, "display": {"members": "1/2", "progress": "10%", "loss": "0.5"}}
+    assert both == {
+        **OURS,
+        **THEIRS,
+        "display": {"members": "1/2", "node": "n (+1)", "progress": "10%", "loss": "0.5"},
+    }
     assert TrainingJobStatus.model_validate(both).model_dump(mode="json", by_alias=True, exclude_none=True) == both
 
     # Each one's next write takes back what it leaves out, and nothing of the other's.
@@ -115,6 +128,92 @@ async def test_two_writers_keep_their_own_fields(client: KubeClient, api: Api, n
     managers = {entry["manager"]: entry for entry in api.get(path)["metadata"]["managedFields"]}
     assert {FIELD_MANAGER, INTAKE_FIELD_MANAGER} <= managers.keys()
     assert managers[FIELD_MANAGER]["subresource"] == "status"
+
+
+class TestWhatTheIntakeWrites:
+    """The fragment that the flusher applies, by the operator's own client, as an API server stores and shows it."""
+
+    AT = 1_767_225_600.0  # startTime of OURS
+
+    async def run(self, client: KubeClient, namespace: str, path: str, reports: int, **reporting: Any) -> Json:
+        """Let the reconciler take up a job, and its chief report each five seconds; return the status."""
+        status = await apply(client, namespace, FIELD_MANAGER, OURS)
+        for number in range(reports):
+            at = self.AT + 30 + 5 * number
+            shown = fragment(self.report(number), at, status, Reporting(**reporting))
+            status = await apply(client, namespace, INTAKE_FIELD_MANAGER, shown)
+        return status
+
+    @staticmethod
+    def report(number: int, **kwargs: Any) -> Report:
+        training = Training(
+            step=100 * number,
+            total_steps=1000,
+            epoch=1 + number,
+            total_epochs=10,
+            eta_seconds=41.2,
+            examples_per_second=9123.4,
+            metrics={"loss": 1 / (number + 1), "accuracy": number / 10, "lr": 0.1},
+        )
+        fields: Json = {"incarnation": 1, "generation": 1, "sequence": number, "state": "Running"} | kwargs
+        return Report("chief-0", training=training, telemetry=Telemetry(cpu_cores=1.5, members=MEMBERS), **fields)
+
+    async def test_it_is_stored_as_it_was_written(self, client: KubeClient, namespace: str, path: str) -> None:
+        status = await self.run(client, namespace, path, 8, history=5)
+        training = status["training"]
+        assert (training["percent"], training["etaSeconds"]) == (70, 41.2)
+        assert training["best"] == {"loss": {"value": 0.125, "step": 700}, "accuracy": {"value": 0.7, "step": 700}}
+        assert len(training["history"]) == 5
+        assert training["history"][0] == {
+            "time": "2026-01-01T00:00:30Z", "generation": 1, "step": 0, "epoch": 1, "examplesPerSecond": 9123.4,
+            "metrics": {"loss": 1, "accuracy": 0, "lr": 0.1},
+        }  # fmt: skip
+        assert training["history"][-1]["step"] == 700
+        assert status["goodput"] == {"startingSeconds": 30, "productiveSeconds": 35, "ratio": 0.538}
+        assert status["telemetry"]["members"][0]["gpus"] == [{"utilizationPercent": 50}, {}]
+        assert status["members"] == OURS["members"], "the reconciler's part stays"
+
+    async def test_a_shorter_history_takes_the_points_back(
+        self, client: KubeClient, namespace: str, path: str
+    ) -> None:
+        status = await self.run(client, namespace, path, 6, history=6)
+        shorter = fragment(self.report(6), self.AT + 60, status, Reporting(history=0))
+        status = await apply(client, namespace, INTAKE_FIELD_MANAGER, shorter)
+        assert "history" not in status["training"]
+
+    async def test_kubectl_shows_it(self, server: ApiServer, client: KubeClient, namespace: str, path: str) -> None:
+        await self.run(client, namespace, path, 7)
+        header, row = server.kubectl("-n", namespace, "get", "tj").splitlines()
+        assert " ".join(header.split()) == "NAME PHASE MEMBERS PROGRESS EPOCH LOSS METRIC SPEED ETA RESTARTS AGE"
+        assert " ".join(row.split()[:-1]) == "job Running 1/2 60% 7/10 0.143 accuracy=0.6 9.1k ex/s 42s 1"
+        header, row = server.kubectl("-n", namespace, "get", "tj", "-o", "wide").splitlines()
+        assert header.split()[-5:] == ["REASON", "NODE", "GENERATION", "GOODPUT", "AGE"]
+        assert " ".join(row.split()[-5:-1]) == "n (+1) 1 50%"
+
+    async def test_the_largest_status_there_can_be_is_stored(
+        self, client: KubeClient, api: Api, namespace: str, path: str
+    ) -> None:
+        """etcd takes 1.5 MiB for an object."""
+        metrics = {f"{'m' * 53}_acc_{number:04}": -0.000123456 for number in range(64)}
+        long = Training(step=2**52, epoch=2**52, examples_per_second=1.23456e14, metrics=metrics)
+        status = await apply(client, namespace, FIELD_MANAGER, OURS)
+        gpus = tuple(GpuUsage(99.9, 123456789012.0, 123456789012.0) for _ in range(16))
+        most = Telemetry(
+            1.0, 1e12, 512, 99.9, 1e12, tuple(MemberUsage(f"worker-{n}", 1.1, 1e11, 1e11, gpus) for n in range(32))
+        )
+        for number in range(500):
+            report = Report(
+                "chief-0", 1, 1, number, "Running", training=replace(long, step=2**52 + number), telemetry=most
+            )
+            one = fragment(
+                report, self.AT + number, status, Reporting(history=500), NOTHING.plus(report, self.AT + number)
+            )
+            status = {**status, **one}
+        stored = await apply(client, namespace, INTAKE_FIELD_MANAGER, one)
+        assert len(stored["training"]["history"]) == 500
+        assert len(stored["training"]["best"]) == 64
+        size = len(orjson.dumps(api.get(path)))
+        assert 300_000 < size < 400_000, size
 
 
 async def test_a_writer_without_force_does_not_take_the_others_fields(

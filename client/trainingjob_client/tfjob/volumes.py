@@ -108,6 +108,8 @@ def _short(volume: Fields, mounts: list[Fields]) -> "list[Fields] | None":
         return None
     out = []
     for mount in mounts:
+        if read_only and mount.get("readOnly") is False:
+            return None  # two answers, of which the short form has room for one
         read = mount.get("readOnly", False) or read_only
         sub_path = mount.get("subPath", "")
         plain = not mount.keys() - {"name", "mountPath", "subPath", "readOnly"} and read in (True, False)

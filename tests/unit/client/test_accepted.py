@@ -1,7 +1,9 @@
 """The client knows by itself what a TrainingJob's fields accept; here it is held to the operator's models."""
 
 import ast
+import re
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -148,8 +150,8 @@ def test_the_names_of_the_operators_own_volumes() -> None:
     assert [volume["name"] for volume in volumes_made if not accepted.OWN_VOLUMES.match(volume["name"])] == []
 
 
-def test_the_client_imports_no_operator_and_nothing_but_yaml() -> None:
-    """People install it alone."""
+def test_the_client_imports_what_its_package_declares_and_no_operator() -> None:
+    """People install it alone. `trainingjob_local`, beside it in the package, is what `run` asks the operator's rules."""
     found = set()
     for path in CLIENT.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -157,4 +159,8 @@ def test_the_client_imports_no_operator_and_nothing_but_yaml() -> None:
                 found |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom):
                 found.add((node.module or "").split(".")[0])
-    assert found - sys.stdlib_module_names == {"yaml", "trainingjob_client"}
+    project = tomllib.loads((CLIENT.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    declared = [*project["dependencies"], *project["optional-dependencies"]["plot"]]
+    names_declared = {re.split(r"[^a-z0-9-]", each)[0].replace("pyyaml", "yaml") for each in declared}
+    own = {"trainingjob_client", "trainingjob_local"}
+    assert found - sys.stdlib_module_names - own == names_declared

@@ -496,3 +496,19 @@ def test_other_versions_and_kinds_are_refused() -> None:
         result = convert({**tfjob(), **change})
         assert result.job is None
         assert "kubeflow.org/v1" in result.notes[0].advice
+
+
+def test_a_claim_and_its_mount_that_disagree_are_kept_as_they_are() -> None:
+    """The short form has one `readOnly`; a read-only claim mounted with `readOnly: false` has two."""
+    mount = {"name": "data", "mountPath": "/data", "readOnly": False}
+    claim = {"name": "data", "persistentVolumeClaim": {"claimName": "images", "readOnly": True}}
+    container = {"name": "tensorflow", "image": "i", "command": ["python", "a.py"], "volumeMounts": [mount]}
+    template = {"spec": {"containers": [container], "volumes": [claim]}}
+    job = {
+        "apiVersion": "kubeflow.org/v1", "kind": "TFJob", "metadata": {"name": "a"},
+        "spec": {"tfReplicaSpecs": {"Worker": {"replicas": 1, "template": template}}},
+    }  # fmt: skip
+    made = convert(job).job
+    assert made is not None
+    assert "volumes" not in made["spec"]
+    assert made["spec"]["podTemplate"]["spec"]["volumes"] == [claim]
