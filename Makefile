@@ -48,11 +48,13 @@ lint: venv ## ruff and shellcheck
 format: venv ## Format and fix what can be fixed
 	@.venv/bin/ruff check --fix --quiet . || true
 	@.venv/bin/ruff format .
-generate: venv ## Write generated files anew: the chart's CRD and values schema, the field reference
+generate: venv ## Write generated files anew: the chart's CRD, values schema and dashboard, the references
 	@PYTHONPATH=operator:trainer_image .venv/bin/python -m trainingjob_operator crd --chart > charts/trainingjob-operator/templates/crd.yaml.new
 	@mv charts/trainingjob-operator/templates/crd.yaml.new charts/trainingjob-operator/templates/crd.yaml
 	@PYTHONPATH=operator:trainer_image .venv/bin/python charts/trainingjob-operator/hack/values_schema.py
 	@PYTHONPATH=operator:trainer_image .venv/bin/python docs/hack/reference.py
+	@.venv/bin/python charts/trainingjob-operator/hack/dashboard.py
+	@.venv/bin/python docs/hack/metrics.py
 lock: ## Write requirements/*.lock anew (make lock ARGS=--upgrade takes newer versions)
 	@deploy/lock.sh $(ARGS)
 

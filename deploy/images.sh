@@ -47,11 +47,13 @@ prune() { # the last few of each are kept: tests upgrade from one to the next
   for image in operator trainer; do forget_old "$PREFIX/$image" 6; done
 }
 if [ -z "${OPERATOR_IMAGE:-}" ]; then
-  ensure operator/Dockerfile "$operator"
+  ensure operator/Dockerfile "$operator" \
+    --build-arg "LOCK=$(digest requirements/operator.lock)" --build-arg "SOURCES=${operator##*:}"
   images+=("$operator")
 fi
 if [ -z "${TRAINER_IMAGE:-}" ]; then
-  ensure trainer_image/Dockerfile "$trainer" --target "$TARGET"
+  ensure trainer_image/Dockerfile "$trainer" --target "$TARGET" \
+    --build-arg "LOCK=$(digest "requirements/trainer-$TARGET.lock")"
   images+=("$trainer")
 fi
 [ ${#images[@]} -gt 0 ] || exit 0

@@ -15,7 +15,7 @@ if ! image_exists "$image"; then
   from=$(mktemp -d)
   trap 'rm -rf "$from"' EXIT
   (cd "$ROOT" && cp -r --parents tests/e2e/own_image/Dockerfile requirements/own-image.lock "$from/")
-  build_image "$from" tests/e2e/own_image/Dockerfile "$image"
+  build_image "$from" tests/e2e/own_image/Dockerfile "$image" --build-arg "LOCK=$(digest requirements/own-image.lock)"
   forget_old "$REPOSITORY" 2
 else
   say "$image exists"

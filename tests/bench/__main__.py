@@ -9,12 +9,13 @@ import os
 import platform
 import sys
 import time
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from tests.bench.comparisons import COMPARISONS
-from tests.bench.pairs import Result, load, table
+from tests.bench.pairs import Finding, load, table
 
 RESULTS = Path(__file__).parent / "results"
 _started = time.monotonic()
@@ -23,6 +24,10 @@ _started = time.monotonic()
 def say(text: str) -> None:
     """Print one line of progress."""
     print(f"[{time.monotonic() - _started:4.0f}s] {text}", file=sys.stderr, flush=True)
+
+
+def _say_of(key: str, text: str) -> None:
+    say(f"{key}: {text}")
 
 
 def machine() -> dict[str, Any]:
@@ -36,23 +41,19 @@ def machine() -> dict[str, Any]:
 def main() -> int:
     """Run the comparisons."""
     parser = argparse.ArgumentParser(prog="make bench ARGS=…", description=__doc__)
-    parser.add_argument("--pairs", type=int, default=5, help="how many pairs of each comparison (default: 5)")
+    parser.add_argument(
+        "--pairs", type=int, default=5, help="how many pairs of each comparison, or how long (default: 5)"
+    )
     parser.add_argument("--only", nargs="+", choices=[c.key for c in COMPARISONS], help="these comparisons alone")
     parser.add_argument("--out", type=Path, help=f"the JSON file (default: in {RESULTS.name}/, by the date)")
     arguments = parser.parse_args()
     before = load()
     if before > 0.5:
         say(f"the machine is not quiet: its load is {before}. Ratios of pairs bear that better than numbers do")
-    results = []
+    results: list[Finding] = []
     for comparison in COMPARISONS:
-        if arguments.only and comparison.key not in arguments.only:
-            continue
-        result = Result(comparison.name, comparison.ours, comparison.other, comparison.unit, comparison.target)
-        for ours, other in comparison.pairs(arguments.pairs):
-            result.pairs.append((ours, other))
-            result.load.append(load())
-            say(f"{comparison.key}: {ours:,.2f} and {other:,.2f} {comparison.unit}")
-        results.append(result)
+        if not arguments.only or comparison.key in arguments.only:
+            results += comparison.measure(arguments.pairs, partial(_say_of, comparison.key))
     now = datetime.datetime.now(datetime.UTC)
     document = {
         "time": now.isoformat(timespec="seconds"),
@@ -65,7 +66,7 @@ def main() -> int:
     out.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     print(table(results))
     for result in results:
-        print(f"  {result.name}: {result.ours} against {result.other}")
+        print(f"  {result.name}: {result.sentence()}")
     say(f"every pair is in {out}")
     return 0 if all(result.met for result in results) else 1
 

@@ -7,17 +7,20 @@ import itertools
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from tests.bench.pairs import Target, alternately
+from tests.bench import reporting
+from tests.bench.pairs import Finding, Result, Target, alternately, load
+from tests.bench.reporting import Say
 from tests.bench.runs import (
     ROOT,
+    SOCKET_VARIABLE,
     Program,
     declarative,
     script,
     seconds_of,
     seconds_to_first_step,
-    speeds_with_and_without_reports,
     steps_per_second,
 )
 
@@ -47,9 +50,11 @@ TRAINING: dict[str, Any] = {
     "precision": "float32",
     "seed": 1,
 }
-HOOKS = '{"version": 1, "keras": {"patchFit": true}}'
-#: Pairs of calls, of a third of a second each, for each pair that is asked for.
-REPORT_PAIRS = 20
+#: What the launcher does for a program: our sitecustomize comes first, and TRAININGJOB_SPEC says what is mended.
+HOOKED = {
+    "PYTHONPATH": str(ROOT / "trainer_image" / "trainingjob_hooks" / "site"),
+    "TRAININGJOB_SPEC": '{"version": 1, "keras": {"patchFit": true}}',
+}
 DOCUMENT = {"version": 1, "training": TRAINING, "communication": "auto", "keras": {"patchFit": True}}
 
 
@@ -64,6 +69,23 @@ class Comparison:
     target: Target
     pairs: Callable[[int], Iterator[tuple[float, float]]]
     unit: str = "img/s"
+
+    def measure(self, count: int, say: Say) -> list[Finding]:
+        """Measure `count` pairs."""
+        result = Result(self.name, self.ours, self.other, self.unit, self.target)
+        for ours, other in self.pairs(count):
+            result.pairs.append((ours, other))
+            result.load.append(load())
+            say(f"{ours:,.2f} and {other:,.2f} {self.unit}")
+        return [result]
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What finds several things in one run, or has nothing to be compared with. `measure` takes what --pairs says."""
+
+    key: str
+    measure: Callable[[int, Say], list[Finding]]
 
 
 @dataclass(frozen=True)
@@ -95,12 +117,17 @@ def _loop(members: int, steps_per_call: int = 10) -> _Side:
     return _speed(script(name, "loop.py", str(steps_per_call)), members)
 
 
-def _fit(members: int, *, hooked: bool) -> _Side:
+def _fit(members: int) -> _Side:
+    """`fit` in a TrainingJob. Its reports are the clock: a callback of the program's own would look at every batch."""
+    program = script("Keras fit with the hooks", "fit.py", "reported", **HOOKED)
+    return _speed(dataclasses.replace(program, clock=SOCKET_VARIABLE), members)
+
+
+def _fit_with_callback(members: int, *, hooked: bool) -> _Side:
     if not hooked:
-        return _speed(script("Keras fit as it is", "fit.py"), members)
-    # what the launcher does for a program: our sitecustomize comes first, and there are reports
-    env = {"PYTHONPATH": str(ROOT / "trainer_image" / "trainingjob_hooks" / "site"), "TRAININGJOB_SPEC": HOOKS}
-    return _speed(dataclasses.replace(script("Keras fit with the hooks", "fit.py", **env), reports=True), members)
+        return _speed(script("Keras fit as it is, a callback on every batch", "fit.py"), members)
+    program = script("Keras fit with the hooks, a callback on every batch", "fit.py", **HOOKED)
+    return _speed(dataclasses.replace(program, reports=True), members)
 
 
 def _start() -> _Side:
@@ -111,20 +138,27 @@ def _import() -> _Side:
     return _Side("import tensorflow", lambda: seconds_of([sys.executable, "-c", "import tensorflow"]))
 
 
-def _reports(pairs: int) -> Iterator[tuple[float, float]]:
-    """Tens of pairs for each one asked for: they are short ones, all from one run."""
-    trainer = declarative("reports", DOCUMENT)
-    program = dataclasses.replace(script("reports", "reports.py", **trainer.env), reports=True)
-    for with_, without in speeds_with_and_without_reports(program, pairs * REPORT_PAIRS, WARM_SECONDS):
-        yield BATCH * with_, BATCH * without
-
-
-COMPARISONS = (
+COMPARISONS: tuple[Comparison | Measurement, ...] = (
     _compare("one", "declarative, 1 member", _declarative(1), _loop(1), Target(at_least=0.95)),
     _compare("two", "declarative, 2 members", _declarative(2), _loop(2), Target(at_least=0.95)),
-    _compare("fit-one", "fit, 1 member", _fit(1, hooked=True), _fit(1, hooked=False), Target(at_least=0.95)),
-    _compare("fit-two", "fit, 2 members", _fit(2, hooked=True), _loop(2), Target(at_least=0.90)),
-    _compare("fit-two-plain", "fit, 2 members", _fit(2, hooked=True), _loop(2, 1), Target(at_least=0.90)),
+    _compare(
+        "fit-one",
+        "fit, 1 member",
+        _fit_with_callback(1, hooked=True),
+        _fit_with_callback(1, hooked=False),
+        Target(at_least=0.95),
+    ),
+    _compare("fit-two", "fit, 2 members", _fit(2), _loop(2), Target(at_least=0.90)),
+    _compare(
+        "fit-two-callback",
+        "fit, 2 members, a callback on every batch",
+        _fit_with_callback(2, hooked=True),
+        _loop(2, 1),
+        Target(at_least=0.90),
+    ),
     _compare("start", "start to first step", _start(), _import(), Target(at_most=1.5), "s"),
-    Comparison("reports", "reports", "with reports", "without reports", Target(at_least=0.995), _reports),
+    Measurement("reports-fit", partial(reporting.throughput, "Keras fit", "fit_blocks.py")),
+    Measurement("reports-loop", partial(reporting.throughput, "custom loop", "loop_blocks.py")),
+    Measurement("visible", reporting.visible),
+    Measurement("thousand", reporting.thousand),
 )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Protocol
+
+from tests.bench.intervals import median_interval
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class Result:
     target: Target
     pairs: list[tuple[float, float]] = field(default_factory=list)
     load: list[float] = field(default_factory=list)
+    notes: dict[str, Any] = field(default_factory=dict)
 
     @property
     def values(self) -> list[float]:
@@ -60,6 +63,7 @@ class Result:
             "target": str(self.target),
             "values": self.values,
             "value": self.value,
+            "interval": median_interval(self.values),
             "met": self.met,
         }
         found["medians"] = [statistics.median(side) for side in zip(*self.pairs, strict=True)]
@@ -69,19 +73,46 @@ class Result:
         """As a line of the table."""
         ours, other = (statistics.median(side) for side in zip(*self.pairs, strict=True))
         is_time = self.target.at_most is not None
-        low, high = min(self.values), max(self.values)
+        interval = median_interval(self.values)
         return [
             self.name,
             f"{ours:,.2f} s" if is_time else f"{ours:,.0f} {self.unit}",
             f"{other:,.2f} s" if is_time else f"{other:,.0f} {self.unit}",
             f"{self.value:+.2f} s" if is_time else f"{self.value:.1%}",
-            f"{low:+.2f} … {high:+.2f}" if is_time else f"{low:.1%} … {high:.1%}",
+            self._span(*interval) if interval else "-",
+            self._span(min(self.values), max(self.values)),
             str(self.target),
             "yes" if self.met else "NO",
         ]
 
+    def _span(self, low: float, high: float) -> str:
+        return f"{low:+.2f} … {high:+.2f}" if self.target.at_most is not None else f"{low:.1%} … {high:.1%}"
 
-HEADER = ["comparison", "ours", "other", "median", "of pairs", "target", "met"]
+    def sentence(self) -> str:
+        """What is compared with what, in words."""
+        return "; ".join([f"{self.ours} against {self.other}", *(f"{n}: {v}" for n, v in self.notes.items())])
+
+
+class Finding(Protocol):
+    """What a measurement found: `Result`, or a `samples.Sample`."""
+
+    name: str
+
+    @property
+    def met(self) -> bool:
+        """Whether the target is met."""
+
+    def document(self) -> dict[str, Any]:
+        """As JSON."""
+
+    def row(self) -> list[str]:
+        """As a line of the table."""
+
+    def sentence(self) -> str:
+        """What the name stands for, in words."""
+
+
+HEADER = ["comparison", "ours", "other", "median", "95 % sure", "all", "target", "met"]
 
 
 def alternately(ours: Callable[[], float], other: Callable[[], float]) -> Iterator[tuple[float, float]]:
@@ -99,7 +130,7 @@ def load() -> float:
         return float(file.read().split()[0])
 
 
-def table(results: list[Result]) -> str:
+def table(results: Sequence[Finding]) -> str:
     """Results as aligned columns."""
     rows = [HEADER, *(result.row() for result in results)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEADER))]

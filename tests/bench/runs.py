@@ -85,30 +85,6 @@ def seconds_to_first_step(program: Program) -> float:
             return first.seconds - started
 
 
-def speeds_with_and_without_reports(program: Program, pairs: int, warm: float) -> Iterator[tuple[float, float]]:
-    """Yield pairs of steps per second from one run that reports after every other call: (with, without)."""
-    with Ear() as ear, _running(program, 1, ear) as gang:
-        used = heard = 0
-        while pairs > 0:
-            if not ear.wait(heard, SILENCE_SECONDS):
-                gang.check(silent=True)
-            gang.check(silent=False)
-            points = ear.points
-            heard = len(points)
-            warmed = [point for point in points if point.seconds >= points[0].seconds + warm]
-            for before, between, after in zip(
-                warmed[used::2], warmed[used + 1 :: 2], warmed[used + 2 :: 2], strict=False
-            ):
-                # what was reported at a point, or not, costs the time up to the next one
-                speeds = {before.reported: _slope(before, between), between.reported: _slope(between, after)}
-                yield speeds[True], speeds[False]
-                used, pairs = used + 2, pairs - 1
-
-
-def _slope(begin: Point, end: Point) -> float:
-    return (end.step - begin.step) / (end.seconds - begin.seconds)
-
-
 def seconds_of(command: Sequence[str]) -> float:
     """Run a command to its end; return the seconds."""
     started = time.monotonic()

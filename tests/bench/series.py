@@ -15,14 +15,10 @@ MAX_DATAGRAM = 65536
 
 @dataclass(frozen=True)
 class Point:
-    """`step` steps were done at `seconds` of the machine's monotonic clock, which all its processes share.
-
-    `reported` is false when the program left the report away here, for comparison (programs/reports.py).
-    """
+    """`step` steps were done at `seconds` of the machine's monotonic clock, which all its processes share."""
 
     step: int
     seconds: float
-    reported: bool = True
 
 
 class Ear:
@@ -72,7 +68,7 @@ class Ear:
             step, seconds = said.get("step"), said.get("time")
             with self._news:
                 if isinstance(step, int) and step > (self._points[-1].step if self._points else 0):
-                    self._points.append(Point(step, float(seconds), said.get("reported", True)))
+                    self._points.append(Point(step, float(seconds)))
                     self._news.notify_all()
 
 

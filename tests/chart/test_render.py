@@ -25,6 +25,12 @@ EVERYTHING: helm.Values = {
     "podLabels": {"team": "ml"},
     "podAnnotations": {"prometheus.io/scrape": "true"},
     "podDisruptionBudget": {"maxUnavailable": "50%"},
+    "metrics": {
+        "networkPolicy": {"from": []},
+        "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
+        "prometheusRule": {"enabled": True, "labels": {"release": "prometheus"}},
+        "dashboard": {"enabled": True, "labels": {"team": "ml"}},
+    },
 }
 SHAPES: dict[str, helm.Values] = {
     "default": {},
@@ -99,6 +105,9 @@ def test_settings_are_read_by_the_operator_as_they_were_meant() -> None:
                 "pullPolicy": "Never",
             },
             "logLevel": "DEBUG",
+            "reportRate": 0.25,
+            "namespaceReportRate": 50,
+            "metrics": {"port": 9100, "maxJobs": 3000000},
             "statusRate": 0.5,
             "qps": 1000000,
             "burst": 2000000,
@@ -121,6 +130,10 @@ def test_settings_are_read_by_the_operator_as_they_were_meant() -> None:
         intake_secret="trainingjob-operator-intake",
         lease="trainingjob-operator",
         log_level="DEBUG",
+        report_rate=0.25,
+        namespace_report_rate=50,
+        metrics_port=9100,
+        metrics_jobs=3000000,
         status_rate=0.5,
         qps=1000000,
         burst=2000000,
@@ -136,7 +149,15 @@ def test_every_setting_of_the_operator_comes_from_the_chart(default: list[helm.M
 def test_default_settings_are_the_operators_own(default: list[helm.Manifest]) -> None:
     env = {name: value for name, value in helm.environment(default).items() if isinstance(value, str)}
     loaded, own = operator_settings.load(env), operator_settings.Settings()
-    for name in ("log_level", "status_rate", "qps", "burst", "workers", "intake_port", "health_port", "lease"):
+    chosen_by_the_chart = {
+        "namespace",
+        "pod_name",
+        "trainer_image_cpu",
+        "node_pools_file",
+        "intake_service",
+        "intake_secret",
+    }
+    for name in set(operator_settings.Settings.__dataclass_fields__) - chosen_by_the_chart:
         assert getattr(loaded, name) == getattr(own, name), name
 
 
@@ -163,6 +184,7 @@ def test_service_leads_from_443_to_the_port_that_the_intake_listens_on(default: 
     env = helm.environment(default)
     assert (port["port"], ports[port["targetPort"]]) == (443, int(env["TRAININGJOB_OPERATOR_INTAKE_PORT"]))
     assert ports["health"] == int(env["TRAININGJOB_OPERATOR_HEALTH_PORT"])
+    assert ports["metrics"] == int(env["TRAININGJOB_OPERATOR_METRICS_PORT"])
 
 
 def test_probes(default: list[helm.Manifest]) -> None:
@@ -184,10 +206,18 @@ def test_selectors_match_the_pods_and_no_job(default: list[helm.Manifest]) -> No
         assert selector["app.kubernetes.io/name"] == "trainingjob-operator"
 
 
-def test_network_policy_opens_the_two_ports_only(default: list[helm.Manifest]) -> None:
+def test_network_policy_opens_the_three_ports_only(default: list[helm.Manifest]) -> None:
     spec = helm.pick(default, "NetworkPolicy")["spec"]
     assert spec["policyTypes"] == ["Ingress"]
-    assert [port["port"] for rule in spec["ingress"] for port in rule["ports"]] == ["intake", "health"]
+    assert [port["port"] for rule in spec["ingress"] for port in rule["ports"]] == ["intake", "health", "metrics"]
+    assert ["from" in rule for rule in spec["ingress"]] == [False, False, True]
+
+
+def test_who_may_read_metrics_is_the_values_matter() -> None:
+    prometheus = [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}]
+    for said in (prometheus, []):
+        manifests = helm.render({"metrics": {"networkPolicy": {"from": said}}})
+        assert helm.pick(manifests, "NetworkPolicy")["spec"]["ingress"][2].get("from", []) == said
 
 
 def test_update_keeps_all_replicas_and_drain_takes_one(default: list[helm.Manifest]) -> None:

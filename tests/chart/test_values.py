@@ -83,6 +83,19 @@ REFUSED: list[tuple[str, Any]] = [
     ("podDisruptionBudget.maxUnavailable", "half"),
     ("podDisruptionBudget.maxUnavailable", -1),
     ("networkPolicy.enabled", "true"),
+    ("reportRate", 0),
+    ("namespaceReportRate", "fast"),
+    ("metrics.enabled", True),
+    ("metrics.port", 8080),
+    ("metrics.port", 80),
+    ("metrics.maxJobs", 0),
+    ("metrics.networkPolicy.from", [{"namespace": "monitoring"}]),
+    ("metrics.serviceMonitor.interval", "30"),
+    ("metrics.serviceMonitor.labels", {"a": 1}),
+    ("metrics.prometheusRule.labels", {"app.kubernetes.io/name": "x"}),
+    ("metrics.prometheusRule.stalledMinutes", 0),
+    ("metrics.prometheusRule.waitingMinutes", 1.5),
+    ("metrics.dashboard.labels", {"grafana_dashboard": "0"}),
     ("fullnameOverride", "My-Operator"),
 ]
 
@@ -107,6 +120,9 @@ ACCEPTED: list[tuple[str, Any]] = [
     ("nodePools.a100", {}),
     ("nodePools.a100", helm.A100),
     ("statusRate", 0.1),
+    ("reportRate", 0.1),
+    ("metrics.serviceMonitor", {"enabled": True, "interval": "1m30s", "labels": {"release": "prometheus"}}),
+    ("metrics.networkPolicy.from", [{"ipBlock": {"cidr": "10.0.0.0/8"}}]),
     ("resources", {"limits": {"memory": "1Gi", "cpu": 2}}),
     ("podDisruptionBudget.maxUnavailable", "50%"),
     ("serviceAccount", {"create": False, "name": "mine"}),
@@ -127,6 +143,7 @@ def test_every_default_is_in_the_schema_and_nothing_else_is() -> None:
 #: Objects whose keys are the user's, or another API's.
 OPEN = {
     "nodePools", "affinity", "serviceAccount.annotations", "podLabels", "podAnnotations", "nodeSelector", "resources",
+    "metrics.serviceMonitor.labels", "metrics.prometheusRule.labels", "metrics.dashboard.labels",
 }  # fmt: skip
 
 

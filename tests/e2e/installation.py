@@ -42,6 +42,18 @@ class Installation:
         holder = (self.kube.get("-n", NAMESPACE, "lease", RELEASE).get("spec") or {}).get("holderIdentity") or ""
         return str(holder).partition("_")[0]
 
+    def metrics_urls(self) -> list[str]:
+        """Return where Prometheus scrapes, from inside the cluster: each endpoint of the Service's port `metrics`."""
+        selector = f"kubernetes.io/service-name={RELEASE}-intake"
+        slices = self.kube.get("-n", NAMESPACE, "endpointslices", "-l", selector)["items"]
+        return [
+            f"http://{endpoint['addresses'][0]}:{port['port']}/metrics"
+            for found in slices
+            for port in found["ports"]
+            if port["name"] == "metrics"
+            for endpoint in found["endpoints"]
+        ]
+
     def logs(self) -> str:
         """Return what all replicas have logged."""
         return self.kubectl("logs", "-l", SELECTOR, "--tail=-1", "--prefix")

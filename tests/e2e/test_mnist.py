@@ -13,20 +13,12 @@ from tests.e2e import audit
 from tests.e2e.installation import SERVICE_ACCOUNT
 from tests.e2e.kube import JOBS, ROOT, Json
 from tests.e2e.notes import note
+from tests.e2e.table import columns
 from tests.e2e.world import World, condition
 
 EXAMPLE = ROOT / "examples" / "mnist-cnn.yaml"
 #: Three TensorFlow processes on two busy cores; the job itself takes a third of it.
 TRAINING = 240.0
-LINE_WIDTH = 240
-
-
-def columns(table: str) -> dict[str, str]:
-    """Read kubectl's table of one object: header to cell, empty cells included."""
-    header, row = table.splitlines()
-    starts = [at for at in range(len(header)) if header[at] != " " and (at == 0 or header[at - 1] == " ")]
-    ends = [*starts[1:], LINE_WIDTH]
-    return {header[a:b].strip(): row[a:b].strip() for a, b in zip(starts, ends, strict=True)}
 
 
 @pytest.mark.timeout(420, func_only=True)

@@ -1,36 +1,66 @@
 """The operator may be away: training goes on, and what happened meanwhile is told when it is back."""
 
+import itertools
 import json
+import re
 import time
+from datetime import datetime
+
+import pytest
 
 from tests.e2e.installation import RELEASE, Installation
+from tests.e2e.kube import Json
 from tests.e2e.notes import note
 from tests.e2e.programs import QUICK, STEADY, job, node_key
 from tests.e2e.world import World
 
+#: One step of it is better than all others, and nobody but its launcher hears of it.
+DIPS = """\
+import os, time
+import trainingjob
+step = 0
+while not os.path.exists("/tmp/go"):
+    step += 1
+    dips = os.path.exists("/tmp/dip")
+    trainingjob.report(step=step, loss=0.001 if dips else 1.0, accuracy=0.99 if dips else 0.5)
+    if dips:
+        os.remove("/tmp/dip")
+        print("dipped at step", step, flush=True)
+    time.sleep(0.2)
+"""
+#: How far two points of the history may lie apart besides the outage: a launcher that was not heard asks again after at
+#: most 10 s, and a status is written each 5 s.
+SPACING = 16.0
 ALL_PHASES = ["Pending", "Starting", "Running", "Succeeded"]
 
 
 def all_ended(world: World) -> bool:
-    return all(pod["status"]["phase"] == "Succeeded" for pod in world.pods.objects.values())
+    """Whether all pods but that of `dips` have ended."""
+    left = [pod for name, pod in world.pods.objects.items() if not name.startswith("dips")]
+    return all(pod["status"]["phase"] == "Succeeded" for pod in left)
 
 
 def test_training_goes_on_and_ends_without_the_operator(world: World, operator: Installation) -> None:
-    """Three jobs at once, because to be without the operator costs half a minute each time.
+    """Four jobs at once, because to be without the operator costs half a minute each time.
 
-    `steady` ends while the operator is away, `held` also starts and ends without it, `gone` is deleted without it.
+    `steady` ends while the operator is away, `held` also starts and ends without it, `gone` is deleted without it;
+    `dips` goes on until after it is back, and was at its best meanwhile.
     """
     key = node_key(world.namespace)
     world.apply(
         job("steady", STEADY, workers=1),
         job("gone", STEADY, workers=1),
+        job("dips", DIPS),
         job("held", QUICK, workers=1, podTemplate={"spec": {"nodeSelector": {key: "yes"}}}),
     )
     world.until_reported("steady")
     world.until_reported("gone")
+    world.until("dips", lambda s: len(_history(s)) > 2, "a history")
     world.until_condition("held", "MembersReady", "False", "Unschedulable")
     node = world.kube.get("nodes")["items"][0]["metadata"]["name"]
+    left = time.monotonic()
     with operator.away():
+        known = _history(world.kube.get("-n", world.namespace, "tj", "dips")["status"])
         before = world.kube.get("-n", world.namespace, "tj", "steady")
         world.kube.kubectl("label", "node", node, f"{key}=yes")
         try:
@@ -40,6 +70,7 @@ def test_training_goes_on_and_ends_without_the_operator(world: World, operator: 
             world.kube.kubectl("label", "node", node, f"{key}-")
         world.kubectl("delete", "tj", "gone")
         world.kubectl("wait", "--for=delete", "pods,services", "-l", "trainingjob.dev/job=gone", "--timeout=40s")
+        world.kubectl("exec", "dips-chief-0", "--", "touch", "/tmp/dip")
         # alive and training all this time, with nobody to report to
         log = world.kubectl("logs", "steady-chief-0")
         assert "training goes on" in log, log
@@ -48,7 +79,8 @@ def test_training_goes_on_and_ends_without_the_operator(world: World, operator: 
         world.apply(job("late", QUICK))
         assert world.kube.get("-n", world.namespace, "tj", "steady")["status"] == before["status"]
     back = time.monotonic()
-    for name in ("steady", "held", "late"):
+    _check_nothing_is_lost(world, known, back - left)
+    for name in ("steady", "held", "late", "dips"):
         status = world.until_phase(name, "Succeeded")
         assert world.phases(name) == ALL_PHASES
         held = ["Unschedulable"] if name == "held" else []
@@ -61,6 +93,12 @@ def test_training_goes_on_and_ends_without_the_operator(world: World, operator: 
     assert steady["training"]["metrics"] == {"loss": 0.0625, "accuracy": 0.9375}
     assert (steady["training"]["step"], steady["training"]["percent"]) == (4000, 100)
     assert steady["display"]["progress"] == "100%"
+    assert steady["training"]["best"]["accuracy"] == {"value": 0.9375, "step": 4000}
+    lowest = steady["training"]["best"]["loss"]
+    assert lowest["value"] == pytest.approx(1 / lowest["step"], rel=1e-4), "of the last step before it was told to go"
+    assert _history(steady)[-1] | {"time": ""} == {
+        "time": "", "generation": 1, "step": 4000, "epoch": 10, "metrics": {"loss": 0.0625, "accuracy": 0.9375}
+    }  # fmt: skip
     finished = [
         c["state"]["terminated"]["finishedAt"]
         for c in world.pods.objects["steady-chief-0"]["status"]["containerStatuses"]
@@ -68,6 +106,27 @@ def test_training_goes_on_and_ends_without_the_operator(world: World, operator: 
     assert [steady["completionTime"]] == finished, "the true time, not that of the operator's return"
     left = world.kube.get("-n", world.namespace, "pods,services", "-l", "trainingjob.dev/job=gone")["items"]
     assert left == [], "nobody made them again"
+
+
+def _history(status: Json) -> list[Json]:
+    return list((status.get("training") or {}).get("history", ()))
+
+
+def _check_nothing_is_lost(world: World, known: list[Json], away: float) -> None:
+    """`dips` is still running: its history goes on where it was, and its best value is the one nobody saw."""
+    step = int(re.findall(r"^dipped at step (\d+)$", world.kubectl("logs", "dips-chief-0"), re.MULTILINE)[0])
+    assert step > known[-1]["step"]
+    best = {"loss": {"value": 0.001, "step": step}, "accuracy": {"value": 0.99, "step": step}}
+    world.until("dips", lambda s: s["training"].get("best") == best, f"the best values, of step {step}")
+    status = world.until("dips", lambda s: s if len(_history(s)) >= len(known) + 3 else None, "more points")
+    points = _history(status)
+    assert points[: len(known)] == known
+    assert [p["step"] for p in points] == sorted(p["step"] for p in points)
+    times = [datetime.fromisoformat(p["time"]) for p in points]
+    hole = max((b - a).total_seconds() for a, b in itertools.pairwise(times))
+    note(f"the operator was away for {away:.0f} s, the longest hole in a history is {hole:.0f} s")
+    assert hole <= away + SPACING
+    world.go("dips-chief-0")
 
 
 def test_another_replica_takes_over_when_the_leader_is_killed(world: World, operator: Installation) -> None:

@@ -6,9 +6,12 @@ the run ends at once.
 
 import importlib.util
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.unit.local.runs import Desk, desk_in
 
 ROOT = Path(__file__).resolve().parents[2]
 #: For this process and for all that it starts. TensorFlow reads most of them when it is imported.
@@ -36,3 +39,10 @@ def pytest_configure(config: pytest.Config) -> None:
             "these tests need TensorFlow, which this Python does not have: run `make test-trainer`, or pytest with "
             "$(deploy/venv.sh trainer)/bin/python"
         )
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    """A folder to run jobs in, with `trainingjob run`. TensorFlow takes its time to start."""
+    with desk_in(tmp_path, patience=240) as desk:
+        yield desk

@@ -1,15 +1,41 @@
-"""The six examples on one member and on three: the numbers that they promise, in the log and in what they report."""
+"""The six examples by `trainingjob run`, on one member and on three: the numbers that they promise, in log and status."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.trainer.example_job import EXAMPLES, Ended, run_example
+from tests.unit.local.runs import Desk
 
+EXAMPLES = Path(__file__).parents[2] / "examples"
 MEMBERS = [1, 3]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a job ended: how many members it had, what its chief wrote, and `status.training`."""
+
+    members: int
+    log: str
+    training: dict[str, Any]
+
+
+def run_example(name: str, members: int, desk: Desk) -> Ended:
+    """Run examples/NAME.yaml on so many members to its success."""
+    file = EXAMPLES / f"{name}.yaml"
+    run = desk.run(
+        file, "-w", str(members - 1), "-o", "yaml", "--members-log", "logs", "--volume", "/checkpoints=checkpoints"
+    )
+    status = run.object()["status"]
+    assert status["phase"] == "Succeeded"
+    assert status["display"]["members"] == f"{members}/{members}"
+    lines = (desk.folder / "logs" / f"{name}-chief-0.log").read_text(encoding="utf-8").splitlines()
+    own = [line for line in lines if not line.startswith("trainingjob: ")]
+    return Ended(members, "\n".join(own), status["training"])
 
 
 def number(pattern: str, text: str) -> float:
@@ -26,13 +52,18 @@ def promised(example: str) -> list[str]:
 
 
 def check_promise(example: str, log: str) -> None:
-    """The log ends as promised: the same words, and numbers that are as good as the same. Times may be others."""
-    lines = promised(example)
-    assert lines
-    for said, line in zip(log.splitlines()[-len(lines) :], lines, strict=True):
-        (words, numbers), (wanted_words, wanted) = _taken_apart(said), _taken_apart(line)
-        assert words == wanted_words
-        assert numbers == pytest.approx(wanted, rel=0.05, abs=0.01)
+    """The log ends as promised: the same words, and numbers that are as good as the same. Times may be others.
+
+    What TensorFlow says to itself when its peers go may come after it.
+    """
+    wanted = [_taken_apart(line) for line in promised(example)]
+    assert wanted
+    said = [_taken_apart(line) for line in log.splitlines()]
+    windows = [said[start : start + len(wanted)] for start in range(len(said))]
+    alike = [window for window in windows if [words for words, _ in window] == [words for words, _ in wanted]]
+    assert alike, f"{promised(example)} is not in\n{log[-3000:]}"
+    for (_, numbers), (_, promise) in zip(alike[-1], wanted, strict=True):
+        assert numbers == pytest.approx(promise, rel=0.05, abs=0.01)
 
 
 def _taken_apart(line: str) -> tuple[str, list[float]]:
@@ -43,37 +74,36 @@ def _taken_apart(line: str) -> tuple[str, list[float]]:
 
 def check_end(ended: Ended, example: str, epochs: int) -> None:
     """The whole training was done and reported; three members printed what the example promises."""
-    assert set(ended.codes) == {0}
-    assert (ended.training.epoch, ended.training.total_epochs, ended.training.percent) == (epochs, epochs, 100.0)
-    assert ended.training.step == ended.training.total_steps
-    assert (ended.training.examples_per_second or 0) > 0
-    if len(ended.codes) == 3:
+    training = ended.training
+    assert (training["epoch"], training["totalEpochs"], training["percent"]) == (epochs, epochs, 100)
+    assert training["step"] == training["totalSteps"]
+    assert training["examplesPerSecond"] > 0
+    if ended.members == 3:
         check_promise(example, ended.log)
 
 
 @pytest.mark.gang
 @pytest.mark.parametrize("members", MEMBERS)
 @pytest.mark.parametrize("example", ["linear-regression", "linear-regression-program"])
-def test_linear_regression_finds_the_line(example: str, members: int, tmp_path: Path) -> None:
-    ended = run_example(example, members, tmp_path)
+def test_linear_regression_finds_the_line(example: str, members: int, desk: Desk) -> None:
+    ended = run_example(example, members, desk)
     check_end(ended, example, 100)
     assert number(r"slope (-?[\d.]+)", ended.log) == pytest.approx(2.0, abs=0.1)
     assert number(r"intercept (-?[\d.]+)", ended.log) == pytest.approx(1.0, abs=0.1)
     # the noise's variance is what no line can explain
-    assert ended.training.metrics["loss"] == pytest.approx(0.01, rel=0.2)
-    mse = next(
-        ended.training.metrics[name] for name in ("mse", "mean_squared_error") if name in ended.training.metrics
-    )
-    assert mse == pytest.approx(ended.training.metrics["loss"], rel=1e-3)
+    assert ended.training["metrics"]["loss"] == pytest.approx(0.01, rel=0.2)
+    metrics = ended.training["metrics"]
+    mse = next(metrics[name] for name in ("mse", "mean_squared_error") if name in metrics)
+    assert mse == pytest.approx(metrics["loss"], rel=1e-3)
 
 
 @pytest.mark.gang
 @pytest.mark.parametrize("members", MEMBERS)
 @pytest.mark.parametrize("example", ["mnist-cnn", "mnist-cnn-program"])
-def test_the_cnn_reads_digits(example: str, members: int, tmp_path: Path) -> None:
-    ended = run_example(example, members, tmp_path)
+def test_the_cnn_reads_digits(example: str, members: int, desk: Desk) -> None:
+    ended = run_example(example, members, desk)
     check_end(ended, example, 10)
-    metrics = ended.training.metrics
+    metrics = ended.training["metrics"]
     assert metrics["val_accuracy"] >= 0.96
     assert metrics["accuracy"] >= 0.97
     assert 0 < metrics["val_loss"] < 0.15
@@ -85,14 +115,14 @@ def test_the_cnn_reads_digits(example: str, members: int, tmp_path: Path) -> Non
 @pytest.mark.gang
 @pytest.mark.parametrize("members", MEMBERS)
 @pytest.mark.parametrize("example", ["gradient-tape", "gradient-tape-program"])
-def test_dense_layers_read_digits(example: str, members: int, tmp_path: Path) -> None:
-    ended = run_example(example, members, tmp_path)
+def test_dense_layers_read_digits(example: str, members: int, desk: Desk) -> None:
+    ended = run_example(example, members, desk)
     check_end(ended, example, 10)
-    assert ended.training.total_steps == 2500, "10 epochs of 8,000 digits, 32 at a time: whatever the members"
-    assert ended.training.metrics["val_accuracy"] >= 0.93
-    assert 0 < ended.training.metrics["val_loss"] < 0.25
+    assert ended.training["totalSteps"] == 2500, "10 epochs of 8,000 digits, 32 at a time: whatever the members"
+    assert ended.training["metrics"]["val_accuracy"] >= 0.93
+    assert 0 < ended.training["metrics"]["val_loss"] < 0.25
     if example.endswith("-program"):
         assert number(r"test accuracy ([\d.]+)", ended.log) >= 0.93
         assert f"({members} member" in ended.log
-        saved = sorted(path.name for path in (tmp_path / "checkpoint").glob("checkpoint-*.npz"))
+        saved = sorted(path.name for path in (desk.folder / "checkpoints").glob("checkpoint-*.npz"))
         assert saved == ["checkpoint-1500.npz", "checkpoint-2000.npz", "checkpoint-2500.npz"]

@@ -1,4 +1,8 @@
-"""Keras `fit` as users write it. The clock is a callback, the same in every run that is compared."""
+"""Keras `fit` as users write it. The clock is a callback that looks at every batch, or, with the argument
+`reported`, there is none, and the hooks' reports tell the step.
+"""
+
+import sys
 
 import keras
 from clock import Clock
@@ -33,4 +37,4 @@ model = keras.Sequential(
     ]
 )
 model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
-model.fit(x, y, batch_size=BATCH, epochs=1_000, verbose=2, callbacks=[Ticks()])
+model.fit(x, y, batch_size=BATCH, epochs=1_000, verbose=2, callbacks=[] if "reported" in sys.argv else [Ticks()])

@@ -69,11 +69,11 @@ def test_the_ear_hears_steps_that_go_up() -> None:
             {"step": 5, "time": 2.0},
             {"time": 3.0},
             {"step": 5, "time": 4.0},
-            {"step": 6, "time": 5.0, "reported": False},
+            {"step": 6, "time": 5.0},
         ):
             trainer.sendto(json.dumps(said).encode(), ear.path)
         assert ear.wait(1, timeout=10)
-        assert ear.points == [Point(5, 2.0), Point(6, 5.0, reported=False)]
+        assert ear.points == [Point(5, 2.0), Point(6, 5.0)]
 
 
 def test_each_member_has_an_address_of_its_own() -> None:
