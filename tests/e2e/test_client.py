@@ -107,20 +107,22 @@ def test_tensorboard_shows_the_events_of_a_job(world: World, operator: Installat
         if not while_it_trains:
             world.go("events-chief-0")
             world.until_phase("events", "Succeeded")
-        board = start(world, "tensorboard", "events")
-        try:
-            assert board.stdout is not None
-            line = board.stdout.readline()
-            assert line.startswith("TensorBoard: http://127.0.0.1:"), line + board.communicate(timeout=30)[1]
-            url = line.split()[1]
-            with urllib.request.urlopen(f"{url}data/plugin/scalars/tags", timeout=60) as answer:
-                runs = json.loads(answer.read())
-            note(f"TensorBoard of a {'running' if while_it_trains else 'finished'} job has the runs {sorted(runs)}")
-            assert any("loss" in tag for run in runs.values() for tag in run), runs
-            board.send_signal(signal.SIGINT)
-            assert board.wait(30) == 130
-        finally:
-            board.kill()
+        with start(world, "tensorboard", "events") as board:
+            try:
+                assert board.stdout is not None
+                line = board.stdout.readline()
+                assert line.startswith("TensorBoard: http://127.0.0.1:"), line + board.communicate(timeout=30)[1]
+                url = line.split()[1]
+                with urllib.request.urlopen(f"{url}data/plugin/scalars/tags", timeout=60) as answer:
+                    runs = json.loads(answer.read())
+                note(
+                    f"TensorBoard of a {'running' if while_it_trains else 'finished'} job has the runs {sorted(runs)}"
+                )
+                assert any("loss" in tag for run in runs.values() for tag in run), runs
+                board.send_signal(signal.SIGINT)
+                assert board.wait(30) == 130
+            finally:
+                board.kill()
         left = world.kube.get("-n", world.namespace, "pods", "-l", "app.kubernetes.io/component=tensorboard")["items"]
         assert [pod for pod in left if "deletionTimestamp" not in pod["metadata"]] == []
         if while_it_trains:
