@@ -50,7 +50,7 @@ def test_what_was_stored_may_stay(old_job: tuple[Api, str]) -> None:
     api, path = old_job
     api.merge(path, {"metadata": {"labels": {"a": "b"}}})
     api.merge(f"{path}/status", {"status": {"phase": "Running"}})
-    assert api.get(path)["spec"]["reporting"] == {"intervalSeconds": 3000}
+    assert api.get(path)["spec"]["reporting"]["intervalSeconds"] == 3000
 
 
 def test_what_changes_obeys_the_newer_rules(old_job: tuple[Api, str]) -> None:
