@@ -44,6 +44,18 @@ def test_a_dataset_tells_its_batch_and_a_resumed_run_its_step(tmp_path: Path) ->
     assert reports[-1]["step"] == 36
 
 
+@pytest.mark.parametrize("legacy", [{}, {"TF_USE_LEGACY_KERAS": "1"}], ids=["keras3", "tf-keras"])
+def test_data_of_unknown_length_have_one_from_the_end_of_the_first_epoch_on(
+    tmp_path: Path, legacy: dict[str, str]
+) -> None:
+    with listening(tmp_path / "s") as launcher:
+        run_gang(PROGRAM, "unknown", members=1, env={**launcher.env, **legacy})
+        reports = launcher.reports()
+    assert "totalSteps" not in reports[0]
+    assert (reports[-1]["step"], reports[-1]["totalSteps"]) == (36, 36)
+    assert all(report["totalSteps"] == 36 for report in reports if report.get("epoch", 0) >= 2)
+
+
 @pytest.mark.gang
 @pytest.mark.parametrize("legacy", [{}, {"TF_USE_LEGACY_KERAS": "1"}], ids=["keras3", "tf-keras"])
 def test_reports_of_two_members_have_the_values_of_one(tmp_path: Path, legacy: dict[str, str]) -> None:

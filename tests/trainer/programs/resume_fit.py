@@ -1,7 +1,7 @@
 """A `fit` script that knows nothing of checkpoints: Adam, shuffled data, validation, callbacks with a memory.
 
-    resume_fit.py [numpy|dataset] [--die-at STEP | --term-at STEP] [--epochs N] [--fits N] [--dropout] [--lazy] [--stop]
-                  [--grouped]
+    resume_fit.py [numpy|dataset|unknown] [--die-at STEP | --term-at STEP] [--epochs N] [--fits N] [--dropout]
+                  [--lazy] [--stop] [--grouped]
 
 With --die-at the process that is the chief kills itself (SIGKILL) after that many steps of its own. With --grouped no
 callback looks at single batches, so that the hooks run several steps in one call.
@@ -101,9 +101,11 @@ early = keras.callbacks.EarlyStopping(
 )
 histories = []
 for _ in range(args.fits):
-    if args.data == "dataset":
-        data = tf.data.Dataset.from_tensor_slices((x, y)).shuffle(EXAMPLES).batch(BATCH)
-        kwargs = {"x": data}
+    if args.data in ("dataset", "unknown"):
+        data = tf.data.Dataset.from_tensor_slices((x, y)).shuffle(EXAMPLES)
+        if args.data == "unknown":  # how many batches there are
+            data = data.filter(lambda *_: True)
+        kwargs = {"x": data.batch(BATCH)}
     else:
         kwargs = {"x": x, "y": y, "batch_size": BATCH}
     history = model.fit(

@@ -38,6 +38,7 @@ class Report:
         self._clock = time.monotonic
         self._next = 0.0
         self._epoch = 0
+        self._steps: Optional[int] = None  # of an epoch, where Keras learns it from the first one's end
 
     def on_train_begin(self, logs: Optional[Mapping[str, Any]] = None) -> None:
         """Say at once how long it will be; after a resume the step is not 0."""
@@ -46,6 +47,7 @@ class Report:
     def on_epoch_begin(self, epoch: int, logs: Optional[Mapping[str, Any]] = None) -> None:
         """Note the epoch; the first batches are reported at once."""
         self._epoch = epoch
+        self._done_before = self._fit.before
 
     def on_train_batch_end(self, batch: int, logs: Optional[Mapping[str, Any]] = None) -> None:
         """Report, if the last time is long enough ago."""
@@ -59,12 +61,13 @@ class Report:
 
     def on_epoch_end(self, epoch: int, logs: Optional[Mapping[str, Any]] = None) -> None:
         """Report what the whole epoch gave, with validation."""
+        self._steps = self._fit.before - self._done_before
         step = self._fit.offset + self._fit.step
         self._report(step=step, epoch=epoch + 1, **self._totals(), **numbers(logs or {}))
 
     def _totals(self) -> Dict[str, Any]:
         params: Mapping[str, Any] = getattr(self, "params", None) or {}
-        epochs, steps = params.get("epochs"), params.get("steps")
+        epochs, steps = params.get("epochs"), params.get("steps") or self._steps
         total = self._fit.offset + epochs * steps if epochs and steps else None
         return {"epochs": epochs, "total_steps": total}
 
