@@ -1,7 +1,7 @@
 """`report`: hands the program's progress to the launcher without ever holding the program up.
 
 A call merges its values into one slot and returns; a daemon thread sends the slot to the launcher's Unix socket, at
-most five times a second. What was overwritten before it was sent is not sent, but for the extremes: the lowest and
+most once a second. What was overwritten before it was sent is not sent, but for the extremes: the lowest and
 the highest value of each metric are exact, over all that was ever reported. A launcher that is slow or gone costs the
 program nothing; the slot is offered again until it has been taken.
 """
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 SOCKET_VARIABLE = "TRAININGJOB_SOCKET"
 MAX_METRICS = 64
-SEND_SECONDS = 0.2
+SEND_SECONDS = 1.0
 RETRY_SECONDS = 1.0
 FLUSH_SECONDS = 1.0
 _METRIC_NAME = r"[A-Za-z_][A-Za-z0-9_./-]{0,62}"
@@ -229,40 +229,21 @@ def report(
     call gives it anew. Never blocks and never raises: what is no number is left out, with one warning per name.
     Only the chief's report is shown; the others may call it all the same. Does nothing outside a TrainingJob.
     """
-    _report(metrics, False, step, total_steps, epoch, epochs, examples_per_second, batch_size)
+    sender = _start()
+    if sender is not None:
+        counts = {"step": step, "totalSteps": total_steps, "epoch": epoch, "totalEpochs": epochs}
+        sender.report({**counts, "batchSize": batch_size}, examples_per_second, metrics)
 
 
-def report_passing(
-    *,
-    step: Any = None,
-    total_steps: Any = None,
-    epoch: Any = None,
-    epochs: Any = None,
-    examples_per_second: Any = None,
-    batch_size: Any = None,
-    **metrics: Any,
-) -> None:
+def report_passing(*, step: Any, total_steps: Any, epoch: Any, epochs: Any, **metrics: Any) -> None:
     """Like `report`, with values that are on their way to what they will be, as the running means of an epoch.
 
     They are shown, but none of them is a metric's best value: the mean of an epoch's first batch says little.
     """
-    _report(metrics, True, step, total_steps, epoch, epochs, examples_per_second, batch_size)
-
-
-def _report(
-    metrics: Dict[str, Any],
-    passing: bool,
-    step: Any,
-    total_steps: Any,
-    epoch: Any,
-    epochs: Any,
-    rate: Any,
-    batch: Any,
-) -> None:
     sender = _start()
     if sender is not None:
-        counts = {"step": step, "totalSteps": total_steps, "epoch": epoch, "totalEpochs": epochs, "batchSize": batch}
-        sender.report(counts, rate, metrics, passing=passing)
+        counts = {"step": step, "totalSteps": total_steps, "epoch": epoch, "totalEpochs": epochs}
+        sender.report(counts, None, metrics, passing=True)
 
 
 def flush(timeout: float = FLUSH_SECONDS) -> None:

@@ -5,7 +5,7 @@ what is really written, however the function was imported, with its final tag an
 `record_if` says no, TensorFlow writes nothing, and nothing is reported.
 
 Outside of a `tf.function` the value is at hand. Inside it is not: there the operation gets a neighbour that puts step
-and value into a hash table, and a thread looks into the table five times a second (`summary_table.py`).
+and value into a hash table, and a thread looks into the table once a second (`summary_table.py`).
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from typing import Any, Dict, Optional, Tuple
 
 from trainingjob import _progress
 
-INTERVAL_SECONDS = 0.2
+INTERVAL_SECONDS = 1.0
 
 
 class Table:

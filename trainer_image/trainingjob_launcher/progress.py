@@ -122,7 +122,7 @@ class Progress:
     def _widen(self, name: str, said: Extremes) -> None:
         known = self._extremes.get(name)
         if known is not None:
-            self._extremes[name] = wider(known, said)
+            self._extremes[name] = known.wider(said)
         elif len(self._extremes) < MAX_METRICS:
             self._extremes[name] = said
 
@@ -158,12 +158,6 @@ class Progress:
             same = self._plan == (unit, total) and self._percent is not None
             self._percent = max(percent, self._percent or 0.0) if same else percent
             self._plan = (unit, total)
-
-
-def wider(one: Extremes, other: Extremes) -> Extremes:
-    """Return the extremes of both; of equal values the first one's step."""
-    low, high = (other if other.low < one.low else one), (other if other.high > one.high else one)
-    return Extremes(low.low, high.high, low.low_step, high.high_step)
 
 
 def with_metrics(training: Training, more: Mapping[str, float]) -> Training:

@@ -16,19 +16,25 @@ from trainingjob_launcher.fields import (
     count,
     mapping,
     member,
+    optional_amount,
     optional_code,
+    optional_count,
     refuse_constant,
     short,
     text,
     unicode,
 )
+from trainingjob_launcher.ledger import Ledger
 from trainingjob_launcher.report_training import Training
 from trainingjob_launcher.report_usage import Telemetry
 
-STATES = ("Forming", "Running", "Succeeded", "Failed")
+#: Forming: members are missing. Restarting: a generation is over, `failure` says why. Terminated: the chief's pod was
+#: asked to go, and the job goes on with the next. ChiefLost: a worker has lost its chief from sight.
+STATES = ("Forming", "Running", "Restarting", "Terminated", "Succeeded", "Failed", "ChiefLost")
 MAX_REPORT_BYTES = 64 * 1024
 MAX_TERMINATION_BYTES = 4096
 MAX_LOG_LINES = 50
+MAX_MEMBERS = 1000
 MAX_TEXT = 1024
 
 _Part = TypeVar("_Part")
@@ -88,10 +94,13 @@ class Failure:
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """One message of the chief's launcher.
+    """One message of the chief's launcher; or, in state ChiefLost, of a worker's.
 
-    `(generation, sequence)` orders the reports of a chief; `incarnation` is the chief pod's. `state` is the
-    generation's, `final` says that nothing comes after it.
+    `(generation, sequence)` orders the reports of a chief; `incarnation` is the sender pod's. `state` is the
+    generation's, `final` says that nothing comes after it. `failure` is why the last generation ended. `size` is how
+    many members train, `unreachable` are those that the gang waits for and that have been in it before. `stalled` is
+    for how many seconds there was no step, None while there are. A worker's message has the incarnation of the chief
+    that it lost in `chief_incarnation`.
     """
 
     member: str
@@ -103,6 +112,11 @@ class Report:
     training: Optional[Training] = None
     failure: Optional[Failure] = None
     telemetry: Optional[Telemetry] = None
+    ledger: Optional[Ledger] = None
+    size: Optional[int] = None
+    unreachable: Tuple[str, ...] = ()
+    stalled: Optional[float] = None
+    chief_incarnation: Optional[int] = None
 
     def to_json(self) -> Dict[str, Any]:
         """Return the report as plain JSON types; non-finite numbers as the strings NaN, Infinity, -Infinity."""
@@ -121,7 +135,15 @@ class Report:
             out["failure"] = self.failure.to_json()
         if self.telemetry is not None:
             out["telemetry"] = self.telemetry.to_json()
-        return out
+        if self.ledger is not None:
+            out["ledger"] = self.ledger.to_json()
+        values = {
+            "size": self.size,
+            "unreachable": list(self.unreachable) or None,
+            "stalledSeconds": self.stalled,
+            "chiefIncarnation": self.chief_incarnation,
+        }
+        return {**out, **{name: value for name, value in values.items() if value is not None}}
 
     def encode(self, limit: int = MAX_REPORT_BYTES) -> bytes:
         """Return the report as UTF-8 JSON of at most `limit` bytes.
@@ -190,7 +212,19 @@ class Report:
             training=_part(document, "training", Training.from_json),
             failure=_part(document, "failure", Failure.from_json),
             telemetry=_part(document, "telemetry", Telemetry.from_json),
+            ledger=_part(document, "ledger", Ledger.from_json),
+            size=optional_count(document, "size", "report"),
+            unreachable=_members(document),
+            stalled=optional_amount(document, "stalledSeconds", "report", 1e9),
+            chief_incarnation=optional_count(document, "chiefIncarnation", "report"),
         )
+
+
+def _members(document: Mapping[str, Any]) -> Tuple[str, ...]:
+    names = document.get("unreachable", [])
+    if not isinstance(names, list) or len(names) > MAX_MEMBERS:
+        raise ContractError("unreachable", f"must be a list of at most {MAX_MEMBERS} members")
+    return tuple(member({"unreachable": name}, "unreachable", "unreachable") for name in names)
 
 
 def _part(document: Mapping[str, Any], name: str, read: Callable[[Any], _Part]) -> Optional[_Part]:

@@ -15,6 +15,8 @@ LABEL_JOB: Final = "trainingjob.dev/job"
 LABEL_ROLE: Final = "trainingjob.dev/role"
 LABEL_INDEX: Final = "trainingjob.dev/index"
 LABEL_INCARNATION: Final = "trainingjob.dev/incarnation"
+#: On a pod: how many pods of its member failed before it in a way that counts against backoffLimit.
+ANNOTATION_FAILURES: Final = "trainingjob.dev/failures"
 LABEL_APP_NAME: Final = "app.kubernetes.io/name"
 LABEL_APP_INSTANCE: Final = "app.kubernetes.io/instance"
 LABEL_APP_COMPONENT: Final = "app.kubernetes.io/component"
@@ -26,6 +28,9 @@ MANAGER: Final = "trainingjob-operator"
 #: Field managers: the reconciler owns all of status but what the intake writes (training, display of metrics).
 FIELD_MANAGER: Final = "trainingjob-operator"
 INTAKE_FIELD_MANAGER: Final = "trainingjob-operator-intake"
+
+#: What `spec.managedBy` says when it is us.
+CONTROLLER: Final = f"{GROUP}/operator"
 
 ROLE_CHIEF: Final = "chief"
 ROLE_WORKER: Final = "worker"
@@ -45,6 +50,8 @@ class Phase(StrEnum):
     PENDING = "Pending"
     STARTING = "Starting"
     RUNNING = "Running"
+    RESTARTING = "Restarting"
+    SUSPENDED = "Suspended"
     SUCCEEDED = "Succeeded"
     FAILED = "Failed"
     INVALID = "Invalid"
@@ -63,6 +70,8 @@ class Condition(StrEnum):
     RUNNING = "Running"
     SUCCEEDED = "Succeeded"
     FAILED = "Failed"
+    STALLED = "Stalled"
+    SUSPENDED = "Suspended"
 
 
 class Reason(StrEnum):

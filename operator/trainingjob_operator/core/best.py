@@ -101,13 +101,4 @@ def merge_best(
 
 def merge_extremes(older: Mapping[str, Extremes], newer: Mapping[str, Extremes]) -> dict[str, Extremes]:
     """Return the extremes of two lives of a launcher together, each with its first step."""
-    merged = dict(older)
-    for name, new in newer.items():
-        old = merged.get(name)
-        if old is None:
-            merged[name] = new
-            continue
-        low, low_step = min((old.low, old.low_step), (new.low, new.low_step), key=lambda pair: pair[0])
-        high, high_step = max((old.high, old.high_step), (new.high, new.high_step), key=lambda pair: pair[0])
-        merged[name] = Extremes(low, high, low_step, high_step)
-    return merged
+    return {**older, **{name: older[name].wider(new) if name in older else new for name, new in newer.items()}}

@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from trainingjob_operator.api.contract import Report, Training
+from trainingjob_operator.core.conditions import format_time
 from trainingjob_operator.core.numbers import plain_number
 
 #: (chief's incarnation, generation, sequence): a later report has a greater one.
@@ -127,7 +128,7 @@ def thin(items: Sequence[Item], times: Sequence[float], limit: int) -> list[Item
 def _point(sample: Sample, at: float, room: int, first: Sequence[str]) -> dict[str, Any]:
     training = sample.training
     point: dict[str, Any] = {
-        "time": datetime.fromtimestamp(int(at), UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "time": format_time(datetime.fromtimestamp(at, UTC)),
         "generation": sample.order[1],
         "step": training.step,
         "epoch": training.epoch,

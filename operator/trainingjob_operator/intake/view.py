@@ -1,13 +1,14 @@
 """A report as the status shows it, with what all reports so far add up to: best values, history, goodput. Pure."""
 
-import datetime
 import math
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from trainingjob_operator.api.contract import Report, Training, encode_number
 from trainingjob_operator.api.v1alpha1 import Reporting
 from trainingjob_operator.core.best import merge_best
+from trainingjob_operator.core.conditions import format_time
 from trainingjob_operator.core.goodput import account, shown_beat
 from trainingjob_operator.core.history import Order, Sample, extend, in_time, knows_progress, unseen
 from trainingjob_operator.core.numbers import plain_number
@@ -61,7 +62,7 @@ def fragment(
         "generation": report.generation,
         "sequence": report.sequence,
         "state": report.state,
-        "lastReportTime": rfc3339(received_at),
+        "lastReportTime": format_time(datetime.fromtimestamp(received_at, UTC)),
         "final": report.final,
     }
     display: dict[str, str]
@@ -125,11 +126,6 @@ def _goodput(before: Json, pending: Pending, shown: Order | None, reporting: Rep
     last = told if told is not None and told.order == shown else shown_beat(before.get("training") or {})
     beats = [beat for beat in pending.beats if shown is None or beat.order > shown]
     return account(before.get("goodput") or {}, start, last, beats, reporting.interval_seconds)
-
-
-def rfc3339(seconds: float) -> str:
-    """Return a time since 1970 as Kubernetes writes it, in whole seconds, UTC."""
-    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def percent_of(training: Training) -> float | None:

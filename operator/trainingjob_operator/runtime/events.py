@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from trainingjob_operator.api import names
+from trainingjob_operator.core.conditions import format_time
 from trainingjob_operator.core.observe import JobFact
 from trainingjob_operator.core.plan import Event
 from trainingjob_operator.kube.errors import ApiError
@@ -75,7 +76,7 @@ def build_event(job: JobFact, event: Event, instance: str, now: datetime) -> dic
     It is of the core API: kubectl sorts a story by `lastTimestamp`, which events.k8s.io/v1 does not let writers set.
     """
     digest = hashlib.sha256(f"{job.uid}/{event.reason}".encode()).hexdigest()[:16]
-    time = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    time = format_time(now)
     return {
         "apiVersion": EVENTS.api_version,
         "kind": EVENTS.kind,

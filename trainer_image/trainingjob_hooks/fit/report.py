@@ -1,4 +1,4 @@
-"""Reports from `fit`: step, epoch and metrics, at most five times a second while batches run.
+"""Reports from `fit`: step, epoch and metrics, at most once a second while batches run.
 
 Logs of a batch are only looked at when they are reported: turning a tensor into a number waits for the device.
 Keras 3 turns them into numbers itself, in a thread of its own unless a callback needs them in step; this one does
@@ -13,7 +13,7 @@ from typing import Any, Callable, Dict, Mapping, Optional
 import trainingjob
 from trainingjob._progress import report_passing
 
-INTERVAL_SECONDS = 0.2
+INTERVAL_SECONDS = 1.0
 
 
 class Report:
