@@ -19,8 +19,9 @@ from tests.bench.runs import PROGRAMS, ROOT, RunError
 from tests.bench.samples import Sample
 
 BATCH = 128
-#: Pairs of blocks for each pair that is asked for. A block holds one of the reports that a program sends each second.
-PAIRS, BLOCK_SECONDS = 20, 4.0
+#: Pairs of blocks for each pair that is asked for. Short blocks have more in common with their neighbours; every other
+#: one holds one of the reports that a program sends each second.
+PAIRS, BLOCK_SECONDS = 200, 0.5
 #: Between two posts: the default. The launcher's clock goes on while it is stopped, so that in the time with reports it
 #: posts, and measures what its member uses, twice as often as that.
 INTERVAL = 5.0

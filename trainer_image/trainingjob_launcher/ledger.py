@@ -14,7 +14,7 @@ from typing import Any, Dict, Mapping, Optional, Tuple
 from trainingjob_launcher.fields import ContractError, count, mapping, optional_code, optional_count, text, unicode
 
 _PATH = "ledger"
-_MAX_MESSAGE = 256
+_MAX_REASON, _MAX_MESSAGE = 63, 256
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +49,7 @@ class LastFailure:
         path = f"{_PATH}.last"
         document = mapping(value, path)
         return cls(
-            reason=text(document, "reason", f"{path}.reason"),
+            reason=unicode(text(document, "reason", f"{path}.reason")[:_MAX_REASON]),
             message=unicode(
                 text({"message": "", **document}, "message", f"{path}.message", empty=True)[:_MAX_MESSAGE]
             ),
@@ -75,12 +75,17 @@ class Ledger:
     last: Optional[LastFailure] = None
 
     @property
-    def age(self) -> Tuple[int, int, int]:
-        """What orders ledgers of one job: a later one has a greater one."""
-        return self.generation, self.counted + self.fruitless, -1 if self.step is None else self.step
+    def age(self) -> Tuple[int, int, int, int, int, str]:
+        """What orders ledgers of one job: a later one has a greater one.
+
+        Within a generation steps come first, its failure after them. `fruitless` is last: it starts anew after a
+        step, where the failure's step is greater. The text only makes sure that there is an order in any case.
+        """
+        last = -2 if self.last is None else _number(self.last.step)
+        return self.generation, _number(self.step), self.counted, last, self.fruitless, self.encode()
 
     def newest(self, other: Ledger) -> Ledger:
-        """Return the later of both, with all that both know to have happened."""
+        """Return the later of both, with all that both know to have happened; of one history simply the later."""
         late, early = (self, other) if self.age >= other.age else (other, self)
         steps = [ledger.step for ledger in (late, early) if ledger.step is not None]
         return dataclasses.replace(
@@ -133,3 +138,7 @@ class Ledger:
         except (ValueError, RecursionError) as error:
             raise ContractError(path, "must be a JSON object") from error
         return cls.from_json(document, path)
+
+
+def _number(step: Optional[int]) -> int:
+    return -1 if step is None else step

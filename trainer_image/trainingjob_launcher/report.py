@@ -36,6 +36,8 @@ MAX_TERMINATION_BYTES = 4096
 MAX_LOG_LINES = 50
 MAX_MEMBERS = 1000
 MAX_TEXT = 1024
+#: So many unreachable members are the last that a report gives up: the status shows as many.
+_MEMBERS_KEPT = 32
 
 _Part = TypeVar("_Part")
 
@@ -148,8 +150,10 @@ class Report:
     def encode(self, limit: int = MAX_REPORT_BYTES) -> bytes:
         """Return the report as UTF-8 JSON of at most `limit` bytes.
 
-        What is too much goes in this order: telemetry, which is of the moment; the metrics' extremes; the oldest log
-        lines; metrics from the last; the failure's message. The numbers that order reports always stay.
+        What is too much goes in this order: telemetry, which is of the moment; unreachable members from the last, but
+        for the first few; the metrics' extremes; the oldest log lines; metrics from the last; the failure's message;
+        the other unreachable members; the message of the ledger's last failure. The numbers that order reports, and
+        those of the ledger, always stay.
         """
         report = self
         while True:
@@ -162,6 +166,8 @@ class Report:
         failure, training = self.failure, self.training
         if self.telemetry is not None:
             return dataclasses.replace(self, telemetry=None)
+        if len(self.unreachable) > _MEMBERS_KEPT:
+            return self._missing_fewer(excess, _MEMBERS_KEPT)
         if training is not None and training.extremes is not None:
             return dataclasses.replace(self, training=dataclasses.replace(training, extremes=None))
         if failure is not None and failure.last_log_lines:
@@ -177,7 +183,20 @@ class Report:
         if failure is not None and failure.message:
             message = failure.message[: max(0, len(failure.message) - max(1, excess))]
             return dataclasses.replace(self, failure=dataclasses.replace(failure, message=message))
+        if self.unreachable:
+            return self._missing_fewer(excess, 0)
+        if self.ledger is not None and self.ledger.last is not None and self.ledger.last.message:
+            last = dataclasses.replace(self.ledger.last, message="")
+            return dataclasses.replace(self, ledger=dataclasses.replace(self.ledger, last=last))
         raise ContractError("report", "does not fit the limit even without logs, metrics and message")
+
+    def _missing_fewer(self, excess: int, least: int) -> Report:
+        """Return it with fewer unreachable members, at least so many."""
+        kept, freed = len(self.unreachable), 0
+        while kept > least and freed < excess:
+            kept -= 1
+            freed += len(self.unreachable[kept]) + 3
+        return dataclasses.replace(self, unreachable=self.unreachable[:kept])
 
     @classmethod
     def decode(cls, data: Union[bytes, str]) -> Report:

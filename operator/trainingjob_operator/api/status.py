@@ -214,9 +214,9 @@ class ChiefLostStatus(Model):
     incarnation: int
     """The chief's pod that they lost."""
     member: str
-    """Who said it last."""
+    """Who said so."""
     since: str
-    """When it was said first, by the operator's clock."""
+    """Since when they are believed, by the operator's clock: the chief has been silent for some time then."""
 
 
 class UnreachableStatus(Model):
