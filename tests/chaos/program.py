@@ -29,7 +29,8 @@ def moment(name):
         os.rename(file, f"{file}.done")
     except OSError:
         return
-    exec(compile(open(f"{file}.done").read(), file, "exec"), globals())
+    again = lambda: os.rename(f"{file}.done", file)  # for what has to wait for its step
+    exec(compile(open(f"{file}.done").read(), file, "exec"), {**globals(), "again": again})
 
 
 def last():

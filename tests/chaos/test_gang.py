@@ -160,7 +160,7 @@ def test_a_fault_while_a_checkpoint_is_written(gang: Gang) -> None:
     """The chief dies when the step is done and its checkpoint is on its way to the disk."""
     before = gang.settled()
     due = (gang.steps.newest.number // 5 + 2) * 5
-    gang.do(CHIEF, "saved", f"if step != {due}: os.rename(f'{{file}}.done', file)\nelse: os.kill(os.getpid(), 9)")
+    gang.do(CHIEF, "saved", f"if step != {due}: again()\nelse: os.kill(os.getpid(), 9)")
     gang.steps.until(20, number=due)
     before = Before(time.time(), before.step, before.counted, before.free)
     recovered(gang, before, "chief's trainer, as it writes a checkpoint", COLD, counted=1, free=0)

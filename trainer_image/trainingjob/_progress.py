@@ -1,9 +1,9 @@
 """`report`: hands the program's progress to the launcher without ever holding the program up.
 
 A call merges its values into one slot and returns; a daemon thread sends the slot to the launcher's Unix socket, at
-most once a second. What was overwritten before it was sent is not sent, but for the extremes: the lowest and
-the highest value of each metric are exact, over all that was ever reported. A launcher that is slow or gone costs the
-program nothing; the slot is offered again until it has been taken.
+most once a second, a little more often in its first ten seconds. What was overwritten before it was sent is not sent,
+but for the extremes: the lowest and the highest value of each metric are exact, over all that was ever reported. A
+launcher that is slow or gone costs the program nothing; the slot is offered again until it has been taken.
 
 What the launcher must know to tell a pause from a stall does not wait for its second: where the trainer has resumed,
 and what it is busy with besides steps (`busy`).
@@ -30,6 +30,9 @@ SOCKET_VARIABLE = "TRAININGJOB_SOCKET"
 MAX_METRICS = 64
 SEND_SECONDS = 1.0
 RETRY_SECONDS = 1.0
+#: For so long after its start a program tells its steps each URGENT_SECONDS: one that dies again and again soon after
+#: its restart has come further, or has not, and the job's fate depends on which.
+EARLY_SECONDS = 10.0
 URGENT_SECONDS = 0.25  # the least between two sends, so that many short pauses cost next to nothing
 BUSY = ("starting", "evaluation", "checkpoint")
 FLUSH_SECONDS = 1.0
@@ -174,6 +177,7 @@ class Sender:
                 logging.getLogger("trainingjob").warning("trainingjob.report: %.80s %s", name, text)
 
     def _run(self) -> None:
+        began = time.monotonic()
         while True:
             self._changed.wait()
             self._changed.clear()
@@ -182,7 +186,8 @@ class Sender:
             if not is_sent:  # perhaps the program says nothing more for a long time: try again without it
                 self._changed.set()
             time.sleep(URGENT_SECONDS)
-            self._urgent.wait((SEND_SECONDS if is_sent else RETRY_SECONDS) - URGENT_SECONDS)
+            if not is_sent or time.monotonic() - began > EARLY_SECONDS:
+                self._urgent.wait((SEND_SECONDS if is_sent else RETRY_SECONDS) - URGENT_SECONDS)
 
     def _send(self, timeout: float) -> bool:
         """Send the slot, if there is anything new in it; return False when that failed."""

@@ -11,9 +11,7 @@ import time
 from typing import Any, Callable, Dict, Mapping, Optional
 
 import trainingjob
-from trainingjob._progress import report_passing
-
-INTERVAL_SECONDS = 1.0
+from trainingjob._progress import EARLY_SECONDS, SEND_SECONDS, URGENT_SECONDS, report_passing
 
 
 class Report:
@@ -35,6 +33,7 @@ class Report:
         self._report = report
         self._passing = passing
         self._clock = time.monotonic
+        self._began = self._clock()
         self._next = 0.0
         self._epoch = 0
         self._steps: Optional[int] = None  # of an epoch, where Keras learns it from the first one's end
@@ -53,7 +52,7 @@ class Report:
         now = self._clock()
         if now < self._next:
             return
-        self._next = now + INTERVAL_SECONDS
+        self._next = now + (URGENT_SECONDS if now - self._began < EARLY_SECONDS else SEND_SECONDS)
         step = self._fit.offset + self._fit.before + self._fit.framework.batches_done(self, batch)
         metrics = self._fit.framework.batch_metrics(self.model, logs or {})  # type: ignore[attr-defined]
         self._passing(step=step, epoch=self._epoch + 1, **self._totals(), **metrics)
