@@ -70,7 +70,11 @@ class Gang:
         wanted = {"trainingjob.dev/job": self.name, "trainingjob.dev/role": role, "trainingjob.dev/index": index}
 
         def newest() -> Json | None:
-            found = [p for p in self.world.pods.objects.values() if wanted.items() <= p["metadata"]["labels"].items()]
+            found = [
+                p
+                for p in self.world.pods.objects.values()
+                if wanted.items() <= p["metadata"].get("labels", {}).items()
+            ]
             return max(found, key=lambda p: int(p["metadata"]["labels"]["trainingjob.dev/incarnation"]), default=None)
 
         return self.world.pods.until(newest, f"{self.name}: a pod of {member}", 20)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.e2e.kube import ROOT, Json
+from tests.e2e.world import World
 
 #: node0 has the operator and DNS; these are broken. One more than a gang of two needs, for the pod that replaces a lost one.
 NODES = ("node1", "node2", "node3")
@@ -60,6 +61,29 @@ def without_api() -> Iterator[None]:
         yield
     finally:
         script("api.sh", "on")
+
+
+def until_nodes_work(world: World, image: str, *names: str) -> None:
+    """Wait until a new pod runs on each of these nodes and goes again.
+
+    After an API server's absence the scheduler and the kubelets ask it again later and later, up to half a minute.
+    """
+    pods = [_probe(f"probe-{name}", name, image) for name in names]
+    world.apply(*pods)
+    which = [f"pod/{pod['metadata']['name']}" for pod in pods]
+    world.kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", *which, "--timeout=90s")
+    world.kubectl("delete", *which, "--timeout=90s")
+
+
+def _probe(name: str, node: str, image: str) -> Json:
+    container = {"name": "probe", "image": image, "imagePullPolicy": "Never", "command": ["true"]}
+    spec = {
+        "restartPolicy": "Never",
+        "nodeSelector": {"kubernetes.io/hostname": node},
+        "terminationGracePeriodSeconds": 1,
+        "containers": [container],
+    }
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import pytest
 from tests.chaos import table
 from tests.chaos.faults import CHIEF, COLD, FAULTS, NEW_POD, WORKER, Fault
 from tests.chaos.gang import TOLD, Before, Gang, generation
-from tests.chaos.machine import trainer, without_api
+from tests.chaos.machine import NODES, trainer, until_nodes_work, without_api
 from tests.chaos.steps import Step
 from tests.e2e.installation import Installation
 from tests.e2e.kube import Json
@@ -39,10 +39,8 @@ def recovered(
     """Wait until a new generation trains and the status tells of it; check what every recovery has in common."""
     step = gang.steps.until(seconds + 60, beyond=before.step.generation)
     took = step.at - before.at
-    told = gang.until(lambda s: _tells(s, step), f"Running in generation {step.generation[1]}", TOLD)
-    found = gang.restarts()
-    table.add(fault, took, f"Running, resumed at step {step.number - 1}", *found)
-    assert found == (before.counted + counted, before.free + free), told.get("failure")
+    _until_told(gang, step, counted=before.counted + counted, free=before.free + free)
+    table.add(fault, took, f"Running, resumed at step {step.number - 1}", *gang.restarts())
     done = max(s.number for s in gang.steps.all() if s.generation == before.step.generation)
     assert done - repeats < step.number <= done + 1, f"step {step.number} after step {done}"
     assert took <= seconds, f"{took:.1f} s to the next step"
@@ -50,9 +48,17 @@ def recovered(
     return step
 
 
-def _tells(status: Json, step: Step) -> Json | None:
-    good = status.get("phase") == "Running" and generation(status) >= step.generation[1]
-    return status if good else None
+def _until_told(gang: Gang, step: Step, *, counted: int, free: int, seconds: float = TOLD) -> None:
+    """Wait until the status tells of a step's generation, and of exactly so many restarts."""
+
+    def tells(status: Json) -> bool | None:
+        return (status.get("phase") == "Running" and generation(status) >= step.generation[1]) or None
+
+    gang.until(tells, f"Running in generation {step.generation[1]}", seconds)
+    wanted = {"total": counted + free, "counted": counted, "free": free}
+    gang.until(
+        lambda s: s.get("restarts") == wanted or None, f"restarts {wanted}, not {gang.status.get('restarts')}", 10
+    )
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
@@ -91,9 +97,8 @@ def test_a_trainer_dies_while_the_operator_is_away(gang: Gang, operator: Install
         gang.kill(WORKER)
         step = gang.steps.until(COLD + 60, beyond=now.step.generation)
         took = step.at - now.at
-    told = gang.until(lambda s: _tells(s, step), "the status tells of the restart", 60)
+    _until_told(gang, step, counted=before.counted + 1, free=before.free, seconds=60)
     table.add("worker's trainer, while the operator is away", took, "Running", *gang.restarts())
-    assert gang.restarts() == (before.counted + 1, before.free), told.get("failure")
     assert took <= COLD
 
 
@@ -134,10 +139,10 @@ def test_a_trainer_dies_while_the_api_server_is_away(gang: Gang, operator: Insta
         # training goes on for as long as it is away
         gang.steps.until_time(off.at + AWAY, AWAY + 10)
         assert gang.steps.newest.generation == step.generation
-    told = gang.until(lambda s: _tells(s, step), "the status tells of the restart", 60)
-    assert gang.restarts() == (before.counted + 1, before.free), told.get("failure")
+    _until_told(gang, step, counted=before.counted + 1, free=before.free, seconds=60)
     assert step.at - off.at <= COLD
     operator.wait_ready()
+    until_nodes_work(gang.world, operator.trainer_image(), *NODES)
 
 
 def test_a_fault_in_the_start_of_a_generation(gang: Gang) -> None:
