@@ -59,7 +59,9 @@ class Reporting:
         self._untold = failure
 
     def tell(self, state: gang.State) -> None:
-        """Offer what is true now to the operator, and to TensorBoard."""
+        """Offer what is true now to the operator, and to TensorBoard. How it ends only the last word says."""
+        if not isinstance(state, (gang.Waiting, gang.Running, gang.Clearing)):
+            return
         report = self._report(state)
         if self._reporter is not None:
             self._reporter.offer(report)

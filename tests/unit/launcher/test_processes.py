@@ -241,6 +241,7 @@ def test_the_first_and_the_last_report_reach_the_intake(gang: Gang, intake: Inta
     go.write_text("x")
     headers, last = intake.take()
     while not last.final:
+        assert last.state == "Running", "a job that ends well is not one that restarts"
         headers, last = intake.take()
     assert headers["Authorization"] == "Bearer token-2"
     assert last.training is not None
