@@ -18,19 +18,25 @@ from trainingjob_operator.core.situation import earliest
 JOINING = timedelta(seconds=60)
 #: A chief whose last report is younger than this speaks.
 FRESH = timedelta(seconds=30)
+#: A chief that is well says so within so many of its report intervals, and the intake then takes the notice back.
+_INTERVALS = 2
 #: How often to look at what nobody tells of: a new pod that does not join.
 _LOOK = timedelta(seconds=10)
 
 
 @dataclass(frozen=True, slots=True)
 class _Told:
-    """What the status says of the gang. `missed` is since when the chief misses whom."""
+    """What the status says of the gang. `missed` is since when the chief misses whom.
+
+    `hearing` is how long a chief that workers have lost may take to be heard: it reports once in an interval.
+    """
 
     missed: Mapping[str, datetime]
     chief_lost: datetime | None
     reported: datetime | None
     running: bool
     patience: timedelta
+    hearing: timedelta
 
 
 def out_of_sight(job: JobFact, gang: Gang, now: datetime) -> tuple[frozenset[str], datetime | None]:
@@ -79,12 +85,14 @@ def _told(job: JobFact, gang: Gang) -> _Told:
     newest = gang.chief.incarnations
     own = training.get("incarnation") == newest
     patience = job.spec.failure_policy.replace_after_seconds if job.spec is not None else 10
+    interval = job.spec.reporting.interval_seconds if job.spec is not None else 5
     return _Told(
         missed={name: since for name, since in missed.items() if since is not None},
         chief_lost=parse_time(lost.get("since")) if lost.get("incarnation") == newest else None,
         reported=parse_time(training.get("lastReportTime")) if own else None,
         running=own and training.get("state") == "Running",
         patience=timedelta(seconds=patience),
+        hearing=timedelta(seconds=max(patience, _INTERVALS * interval)),
     )
 
 
@@ -106,7 +114,7 @@ def _chief_gone(gang: Gang, told: _Told, now: datetime) -> tuple[bool, datetime 
     if told.chief_lost is not None:
         if _speaks(gang, told, now):
             return False, now + _LOOK
-        due = told.chief_lost + told.patience
+        due = told.chief_lost + told.hearing
         return (True, None) if pod.out_of_sight_since is not None or now >= due else (False, due)
     silent_since = pod.out_of_sight_since
     if silent_since is None or (told.reported is not None and told.reported > silent_since):

@@ -97,7 +97,7 @@ def progressing(
     elif phase is Phase.STARTING:
         running = Claim(Condition.RUNNING, False, Reason.GANG_FORMING, "all members' pods run; the gang is forming")
     elif phase is Phase.RESTARTING:
-        running = Claim(Condition.RUNNING, False, Reason.GANG_RESTARTING, describe_end(seen))
+        running = Claim(Condition.RUNNING, False, Reason.GANG_RESTARTING, describe_end(job, seen))
     else:
         reason = Reason.GANG_FORMED if job.formed_generation else Reason.NO_REPORTS
         since = parse_time(job.status.get("training", {}).get("lastReportTime")) or _up_since(gang)

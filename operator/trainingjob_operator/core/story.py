@@ -8,8 +8,9 @@ from trainingjob_operator.core import evaluator as evaluation
 from trainingjob_operator.core.cause import predecessor
 from trainingjob_operator.core.conditions import Claim
 from trainingjob_operator.core.failure import of_lost, of_pod
-from trainingjob_operator.core.gang import Gang, Member
+from trainingjob_operator.core.gang import CHIEF, Gang, Member
 from trainingjob_operator.core.observe import JobFact
+from trainingjob_operator.core.reachable import chief_is_missed
 from trainingjob_operator.core.review import Review
 from trainingjob_operator.core.situation import Event
 from trainingjob_operator.core.suspend import tell_resumed
@@ -43,13 +44,15 @@ def describe_running(job: JobFact, gang: Gang) -> str:
     return f"{text}; {trouble}" if trouble else text
 
 
-def describe_end(seen: Review) -> str:
+def describe_end(job: JobFact, seen: Review) -> str:
     """Return how the latest generation that is over ended."""
     ended, failure = seen.ended_generation, seen.failure
     if not ended:
         return "a member is lost"
     if failure is None or failure.get("generation") != ended:
-        return f"generation {ended} ended"
+        # Whether it is gone, or comes back, will be seen: until then it is nobody's failure.
+        missed = f": the workers have lost {CHIEF} from sight" if chief_is_missed(job, seen.gang) else ""
+        return f"generation {ended} ended{missed}"
     return f"generation {ended} ended: {failure.get('member')}: {failure.get('reason')}: {failure.get('message')}"
 
 
@@ -96,7 +99,7 @@ def _phases(job: JobFact, seen: Review, phase: Phase, status: Json) -> list[Even
     again = status.get("failure", {}).get("generation") != failed
     if job.phase is Phase.RESTARTING and not again:
         return []
-    note = f"{describe_end(seen)}; {_cost(job, status)}"
+    note = f"{describe_end(job, seen)}; {_cost(job, status)}"
     return [Event(Reason.RESTARTING, note, warning=True, about=str(seen.ended_generation))]
 
 

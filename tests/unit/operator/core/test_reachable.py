@@ -83,6 +83,14 @@ class TestTheChief:
         assert lost(105, reported=99, chiefLost=CHIEF_LOST) == (set(), 110)
         assert lost(110, reported=99, chiefLost=CHIEF_LOST) == ({"chief-0"}, None)
 
+    def test_a_chief_that_reports_seldom_has_two_of_its_intervals_to_be_heard(self):
+        """Else a worker that is confused could have a chief replaced that trains happily."""
+        spec = {"failurePolicy": {"replaceAfterSeconds": 5}, "reporting": {"intervalSeconds": 20}}
+        assert lost(139, spec=spec, reported=99, chiefLost=CHIEF_LOST) == (set(), 140)
+        assert lost(140, spec=spec, reported=99, chiefLost=CHIEF_LOST)[0] == {"chief-0"}
+        # whom the chief itself misses is its own word
+        assert lost(105, spec=spec, unreachable=missed("worker-1"))[0] == {"worker-1"}
+
     def test_with_its_node_at_once(self):
         assert lost(101, pods(chief=silent(running("chief"))), reported=80, chiefLost=CHIEF_LOST)[0] == {"chief-0"}
 

@@ -18,6 +18,7 @@ from tests.unit.operator.core.builders import (
 from trainingjob_operator.api.contract import Assignment, Failure, Ledger
 from trainingjob_operator.api.names import Phase
 from trainingjob_operator.core.plan import decide
+from trainingjob_operator.core.status import Change, compare
 
 LEDGER = {"generation": 3, "counted": 1, "step": 412, "started": True}
 
@@ -209,6 +210,17 @@ class TestWhatCounts:
         ).creates
         assert create.body["metadata"]["annotations"]["trainingjob.dev/failures"] == "1"
 
+    def test_what_must_outlive_a_pod_is_written_at_once(self):
+        """A status that only has other counts is not news that may wait: the pod may be gone by then."""
+        written = plan(pods(), ran()).status
+        counted = {"name": "worker-1", "incarnation": 1, "failures": 1}
+        replaced = {"name": "worker-1", "incarnation": 2}
+        for item in (counted, replaced):
+            items = [item if old["name"] == "worker-1" else old for old in written["members"]["items"]]
+            wanted = written | {"members": written["members"] | {"items": items}}
+            assert compare(written, wanted) is Change.HARD
+        assert compare(written, written) is Change.NONE
+
     def test_one_too_many_fails_the_job_and_says_of_what(self):
         spec = {"failurePolicy": {"backoffLimit": 1}}
         decision = plan(pods(w1=ended(index=1, code=137, reason="OOMKilled", when=50)), **spec)
@@ -223,6 +235,19 @@ class TestWhatCounts:
         assert failure["message"].startswith("2 failures, the limit is 1: worker-1 ran out of memory")
         assert condition(decision, "Failed")["reason"] == "BackoffLimitExceeded"
         assert plan(pods(w1=None), **spec).status["phase"] == Phase.RESTARTING
+
+    def test_what_ended_the_job_by_the_chiefs_word_is_not_counted_a_second_time_as_its_pods_end(self):
+        """All launchers end when the chief has said the last word; what it was the ledger has counted."""
+        last = Failure("worker-1", "BackoffLimitExceeded", "2 failures, the limit is 1", exit_code=137, generation=3)
+        over = pods(
+            chief=ended("chief", code=1, message=final_report("Failed", last), when=50),
+            w0=ended(index=0, code=1, when=50),
+            w1=ended(index=1, code=1, when=50),
+        )
+        decision = plan(over, ran(gang={"ledger": LEDGER | {"counted": 2}}), failurePolicy={"backoffLimit": 1})
+        assert decision.status["phase"] == Phase.FAILED
+        assert decision.status["restarts"] == {"total": 2, "counted": 2, "free": 0}
+        assert not [item for item in decision.status["members"]["items"] if "failures" in item]
 
     def test_a_rule_fails_the_job_at_once(self):
         rules = [{"reasons": ["OOMKilled"], "action": "Fail"}]
@@ -338,6 +363,15 @@ class TestTheStory:
         shown = decision.status or status
         assert (shown["failure"]["reason"], shown["failure"]["pod"]) == ("Preempted", "mnist-worker-1")
 
+    def test_an_older_judgement_of_the_chief_does_not_hide_a_later_loss(self):
+        """The chief was lost in generation 3 and has told of generation 2 last."""
+        older = ran(gang={"failure": FAILURE | {"generation": 2}})
+        written = plan(pods(chief=ended("chief", code=137, when=50)), older).status
+        assert (written["failure"]["member"], written["failure"]["generation"]) == ("chief-0", 3)
+        again = written | {"training": older["training"], "gang": older["gang"]}
+        later = plan((*pods(chief=ended("chief", code=137, when=50)), running("chief", incarnation=2)), again)
+        assert (later.status or again)["failure"] == written["failure"]
+
     def test_the_pod_of_a_failure_is_the_one_that_the_member_had_then(self):
         new = replace(running(index=1, incarnation=2), created_at=at(59))
         status = ran(state="Restarting", gang={"failure": FAILURE}, members={
@@ -345,6 +379,16 @@ class TestTheStory:
         })  # fmt: skip
         failure = plan((*pods(w1=None), new), status).status["failure"]
         assert (failure["pod"], failure["node"]) == ("mnist-worker-1", "node-z")
+
+    def test_a_chief_out_of_sight_is_told_before_anybody_knows_what_has_become_of_it(self):
+        lost = {"incarnation": 1, "member": "worker-0", "since": stamp(55)}
+        decision = plan(pods(), ran(gang={"chiefLost": lost}))
+        assert decision.status["phase"] == Phase.RESTARTING
+        assert event(decision, "Restarting").note.startswith(
+            "generation 3 ended: the workers have lost chief-0 from sight; "
+        )
+        assert "failure" not in decision.status
+        assert made(decision) == []
 
     def test_an_elastic_gang_that_trains_with_fewer_is_running(self):
         smaller = ran(generation=4, gang={"size": 2, "ledger": LEDGER | {"generation": 4}})
