@@ -7,12 +7,11 @@ disk, not only in the page cache, before it gets its name.
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import IO, Any, Callable, List, Optional, Tuple, Type, Union
+    from typing import IO, Any, Callable, List, Union
 
 TEMPORARY = ".writing"
 
@@ -22,18 +21,8 @@ def storage(path: str) -> Union[Local, Remote]:
     return Remote(path) if "://" in path else Local(path)
 
 
-def is_full(error: BaseException) -> bool:
-    """Whether a write failed for lack of space, which may be there again later."""
-    if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
-        return True
-    return type(error).__name__ == "ResourceExhaustedError"  # TensorFlow's word for it
-
-
 class Local:
     """A folder that the operating system knows."""
-
-    #: What is raised when the folder is in trouble, rather than the program.
-    errors: Tuple[Type[BaseException], ...] = (OSError,)
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
@@ -53,35 +42,15 @@ class Local:
         """Open a file for reading."""
         return open(self.path(name), "rb")
 
-    def write(self, name: str, fill: Callable[[IO[bytes]], None], before: Optional[Callable[[], Any]] = None) -> None:
-        """Let `fill` write a file that appears under its name only when it is whole, and `before` has not raised.
-
-        Of a write that fails nothing stays: neither does it take space from others, nor the name from what was there.
-        """
+    def write(self, name: str, fill: Callable[[IO[bytes]], None]) -> None:
+        """Let `fill` write a file that appears under its name only when it is whole."""
         os.makedirs(self.folder, exist_ok=True)
         temporary = self.path(name + TEMPORARY)
-        try:
-            with open(temporary, "wb") as stream:
-                fill(stream)
-                stream.flush()
-                os.fsync(stream.fileno())
-            if before is not None:
-                before()
-            os.replace(temporary, self.path(name))
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.remove(temporary)
-            raise
-        self._keep_names()
-
-    def _keep_names(self) -> None:
-        """Have the new name on the disk before older files go; not every file system knows how."""
-        with contextlib.suppress(OSError):
-            folder = os.open(self.folder, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+        with open(temporary, "wb") as stream:
+            fill(stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, self.path(name))
 
     def remove(self, name: str) -> None:
         """Remove a file; it may be gone already."""
@@ -98,8 +67,6 @@ class Remote:
         self.folder = folder.rstrip("/")
         self._gfile: Any = tensorflow.io.gfile
         self._missing: Any = tensorflow.errors.NotFoundError
-        #: What is raised when the folder is in trouble, rather than the program.
-        self.errors: Tuple[Type[BaseException], ...] = (OSError, tensorflow.errors.OpError)
 
     def path(self, name: str) -> str:
         """The whole address of a file of the folder."""
@@ -122,20 +89,13 @@ class Remote:
         except self._missing as error:
             raise FileNotFoundError(str(error)) from error
 
-    def write(self, name: str, fill: Callable[[IO[bytes]], None], before: Optional[Callable[[], Any]] = None) -> None:
-        """Let `fill` write a file that appears under its name only when it is whole, and `before` has not raised."""
+    def write(self, name: str, fill: Callable[[IO[bytes]], None]) -> None:
+        """Let `fill` write a file that appears under its name only when it is whole."""
         self._gfile.makedirs(self.folder)
         temporary = self.path(name + TEMPORARY)
-        try:
-            with self._gfile.GFile(temporary, "wb") as stream:
-                fill(_Stream(stream))  # type: ignore[arg-type]
-            if before is not None:
-                before()
-            self._gfile.rename(temporary, self.path(name), overwrite=True)
-        except BaseException:
-            with contextlib.suppress(*self.errors):
-                self._gfile.remove(temporary)
-            raise
+        with self._gfile.GFile(temporary, "wb") as stream:
+            fill(_Stream(stream))  # type: ignore[arg-type]
+        self._gfile.rename(temporary, self.path(name), overwrite=True)
 
     def remove(self, name: str) -> None:
         """Remove a file; it may be gone already."""

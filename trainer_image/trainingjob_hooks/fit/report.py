@@ -11,7 +11,7 @@ import time
 from typing import Any, Callable, Dict, Mapping, Optional
 
 import trainingjob
-from trainingjob._progress import EARLY_SECONDS, SEND_SECONDS, URGENT_SECONDS, report_passing
+from trainingjob._progress import EARLY_SECONDS, EARLY_SEND_SECONDS, SEND_SECONDS, report_passing
 
 
 class Report:
@@ -19,6 +19,7 @@ class Report:
 
     async_safe = True
     needs_batch_logs = False  # what is there is good enough: see keras3/logs.py
+    flushes = True  # it looks at nothing else
 
     def __init__(
         self,
@@ -52,7 +53,7 @@ class Report:
         now = self._clock()
         if now < self._next:
             return
-        self._next = now + (URGENT_SECONDS if now - self._began < EARLY_SECONDS else SEND_SECONDS)
+        self._next = now + (EARLY_SEND_SECONDS if now - self._began < EARLY_SECONDS else SEND_SECONDS)
         step = self._fit.offset + self._fit.before + self._fit.framework.batches_done(self, batch)
         metrics = self._fit.framework.batch_metrics(self.model, logs or {})  # type: ignore[attr-defined]
         self._passing(step=step, epoch=self._epoch + 1, **self._totals(), **metrics)
@@ -76,6 +77,7 @@ class TestReport:
     __test__ = False  # not a test of pytest's
     async_safe = True
     needs_batch_logs = False
+    flushes = True
 
     def __init__(self, report: Callable[..., None] = trainingjob.report) -> None:
         super().__init__()

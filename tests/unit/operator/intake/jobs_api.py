@@ -75,7 +75,9 @@ class Jobs:
         kept = {field: job["status"][field] for field in ("phase", "startTime")}
         job["status"] = {**kept, **copy.deepcopy(dict(body["status"]))}
         self.touch(name)
-        self.log.append((now(), name, self.order(name) or (0, 0, 0)))
+        order = self.order(name)
+        assert order is not None
+        self.log.append((now(), name, order))
         return copy.deepcopy(job)
 
     def order(self, name: str) -> Order | None:
