@@ -1,8 +1,8 @@
 """`report`: hands the program's progress to the launcher without ever holding the program up.
 
-A call merges its values into one slot and returns; a daemon thread sends the slot to the launcher's Unix socket, at
-most once a second. What was overwritten before it was sent is not sent, but for the extremes: the lowest and
-the highest value of each metric are exact, over all that was ever reported. A launcher that is slow or gone costs the
+A call merges its values into one slot and returns; a daemon thread sends the slot to the launcher's Unix socket, as
+often as `spacing` says. What was overwritten before it was sent is not sent, but for the extremes: the lowest and the
+highest value of each metric are exact, over all that was ever reported. A launcher that is slow or gone costs the
 program nothing; the slot is offered again until it has been taken.
 """
 
@@ -147,7 +147,7 @@ class Sender:
             self._changed.wait()
             self._changed.clear()
             if self._send(FLUSH_SECONDS):
-                time.sleep(EARLY_SEND_SECONDS if time.monotonic() - began < EARLY_SECONDS else SEND_SECONDS)
+                time.sleep(spacing(time.monotonic() - began))
             else:  # perhaps the program says nothing more for a long time: try again without it
                 self._changed.set()
                 time.sleep(RETRY_SECONDS)
@@ -177,6 +177,11 @@ class Sender:
         finally:
             self._sending.release()
         return True
+
+
+def spacing(age: float) -> float:
+    """Return the seconds between two reports of a program that began to report `age` seconds ago."""
+    return EARLY_SEND_SECONDS if age < EARLY_SECONDS else SEND_SECONDS
 
 
 def _number(value: Any) -> Optional[float]:

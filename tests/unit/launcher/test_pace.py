@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from trainingjob_launcher.pace import Pace
 from trainingjob_launcher.progress import Progress
 
-REPORT_SECONDS = 1.0
+REPORT_SECONDS = 0.2
 
 
 def run(
@@ -22,14 +22,15 @@ def run(
     pause: Callable[[int], float] = lambda step: 0.0,
     compiling: float = 8.0,
     jitter: float = 0.0,
+    spacing: float = REPORT_SECONDS,
 ) -> Iterator[tuple[float, int]]:
-    """Yield the (time, step) that a trainer reports: at its start, at most once a second, and after a pause."""
+    """Yield the (time, step) that a trainer reports: at its start, each `spacing` seconds, and after a pause."""
     dice = random.Random(7)
     now, said = compiling, 0.0
     yield 0.0, 0
     for step in range(1, total + 1):
         now += seconds(step) * (1 + jitter * dice.uniform(-1, 1))
-        if now - said >= REPORT_SECONDS or step == total or pause(step):
+        if now - said >= spacing or step == total or pause(step):
             said = now
             yield now, step
         if pause(step):
@@ -76,7 +77,9 @@ def test_what_compiling_costs_is_not_extrapolated() -> None:
 
 CASES: dict[str, tuple[Iterator[tuple[float, int]], int, int | None, float, float]] = {
     # name: reports, steps, epochs as told, share of the run after which it holds, worst error as a share of the run
-    "steps that vary": (run(2000, lambda _: 0.05, jitter=0.5), 2000, None, 0.05, 0.06),
+    "steps that vary": (run(2000, lambda _: 0.05, jitter=0.5), 2000, None, 0.05, 0.05),
+    "steps that vary, told once a second": (run(2000, lambda _: 0.05, jitter=0.5, spacing=1.0), 2000, None, 0.05, 0.06),
+    "validation, told once a second": (run(1000, lambda _: 0.05, validation, spacing=1.0), 1000, 10, 0.21, 0.05),
     "epochs are not told": (run(1000, lambda _: 0.05, validation, jitter=0.3), 1000, None, 0.1, 0.06),
     "validation and saves": (
         run(1000, lambda _: 0.05, lambda s: validation(s) + (1.0 if s % 70 == 0 else 0.0), jitter=0.3),

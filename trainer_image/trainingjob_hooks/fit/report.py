@@ -1,4 +1,4 @@
-"""Reports from `fit`: step, epoch and metrics, at most once a second while batches run.
+"""Reports from `fit`: step, epoch and metrics; while batches run as often as `trainingjob.report` sends them.
 
 Logs of a batch are only looked at when they are reported: turning a tensor into a number waits for the device.
 Keras 3 turns them into numbers itself, in a thread of its own unless a callback needs them in step; this one does
@@ -11,7 +11,7 @@ import time
 from typing import Any, Callable, Dict, Mapping, Optional
 
 import trainingjob
-from trainingjob._progress import EARLY_SECONDS, EARLY_SEND_SECONDS, SEND_SECONDS, report_passing
+from trainingjob._progress import report_passing, spacing
 
 
 class Report:
@@ -53,7 +53,7 @@ class Report:
         now = self._clock()
         if now < self._next:
             return
-        self._next = now + (EARLY_SEND_SECONDS if now - self._began < EARLY_SECONDS else SEND_SECONDS)
+        self._next = now + spacing(now - self._began)
         step = self._fit.offset + self._fit.before + self._fit.framework.batches_done(self, batch)
         metrics = self._fit.framework.batch_metrics(self.model, logs or {})  # type: ignore[attr-defined]
         self._passing(step=step, epoch=self._epoch + 1, **self._totals(), **metrics)

@@ -113,7 +113,8 @@ class Behaved:
         for _ in range(10):
             self.tries += 1
             with contextlib.suppress(OSError):
-                return (await asyncio.to_thread(self.client.post, body))[0]
+                status, _ = await asyncio.to_thread(self.client.post, body)
+                return status
         return 0
 
 
