@@ -5,6 +5,7 @@
 #   trainer    the trainer, the Keras hooks and the examples with TensorFlow, as plain processes   (minutes, no cluster)
 #   apiserver  against etcd and kube-apiserver alone                                         (a minute)
 #   e2e        real pods on a real cluster                                                   (minutes)
+#   chaos      gangs on several nodes of the local cluster, and what can go wrong with them  (a quarter of an hour)
 # All of them unless some are named. What pytest skips is listed with its reason (-ra). PYTEST_ARGS goes to pytest.
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 source "$ROOT/deploy/backend.sh"
@@ -12,6 +13,7 @@ source "$ROOT/deploy/backend.sh"
 cd "$ROOT"
 summary=()
 failed=0
+SKIPPED=77
 
 # pytest_ FOLDER SECONDS [PYTHON]: a run that hangs is ended with a dump of its threads. Exit code 5, "nothing collected", is a failure too: a tier without tests has not passed.
 pytest_() {
@@ -40,13 +42,11 @@ apiserver() {
   pinned_helm
   pytest_ tests/apiserver 1500
 }
-e2e() {
+# about_cluster: tells the tests of which cluster, and of which images. The operator of the tests is the chart's, with the
+# images of this working tree.
+about_cluster() {
   local images
-  "$ROOT/deploy/cluster.sh" up
-  # the operator of the tests is the chart's, with the images of this working tree
-  "$ROOT/deploy/install.sh"
   images=$("$ROOT/deploy/images.sh" --print)
-  "$ROOT/deploy/images/own.sh" >/dev/null
   KUBECTL=$(program kubectl)
   HELM=$(program helm)
   KUBECONFIG=$(kubeconfig_file)
@@ -54,20 +54,48 @@ e2e() {
   TRAININGJOB_TEST_BACKEND=$(backend)
   TRAININGJOB_TEST_OPERATOR_IMAGE=$(sed -n 's/^OPERATOR_IMAGE=//p' <<<"$images")
   TRAININGJOB_TEST_TRAINER_IMAGE=$(sed -n 's/^TRAINER_IMAGE=//p' <<<"$images")
-  TRAININGJOB_TEST_OWN_IMAGE=$("$ROOT/deploy/images/own.sh" --print | sed -n 's/^OWN_IMAGE=//p')
-  export KUBECTL HELM KUBECONFIG TRAININGJOB_TEST_OWN_IMAGE TRAININGJOB_TEST_CONTEXT TRAININGJOB_TEST_BACKEND
+  export KUBECTL HELM KUBECONFIG TRAININGJOB_TEST_CONTEXT TRAININGJOB_TEST_BACKEND
   export TRAININGJOB_TEST_OPERATOR_IMAGE TRAININGJOB_TEST_TRAINER_IMAGE
+}
+e2e() {
+  "$ROOT/deploy/cluster.sh" up
+  "$ROOT/deploy/install.sh"
+  "$ROOT/deploy/images/own.sh" >/dev/null
+  about_cluster
+  TRAININGJOB_TEST_OWN_IMAGE=$("$ROOT/deploy/images/own.sh" --print | sed -n 's/^OWN_IMAGE=//p')
+  export TRAININGJOB_TEST_OWN_IMAGE
   pytest_ tests/e2e 3000
+}
+chaos() {
+  # other clusters' nodes are not ours to break
+  if [ -n "${KUBE_CONTEXT:-}" ] || [ "$(uname -s)" != Linux ] || [ "$(id -u)" != 0 ]; then
+    say "skipped: faults of nodes are tried on the local cluster, which needs Linux, root, and no KUBE_CONTEXT"
+    exit "$SKIPPED"
+  fi
+  # also where Docker answers; its images would not reach the local cluster
+  export CLUSTER_BACKEND=local TJ_DOCKER=no
+  "$ROOT/deploy/cluster.sh" up
+  # the operator stays on the node that is not broken
+  HELM_ARGS="--set nodeSelector.kubernetes\.io/hostname=node0 ${HELM_ARGS:-}" "$ROOT/deploy/install.sh"
+  # after the images, which the nodes then have from the first one
+  "$ROOT/deploy/local/nodes.sh" remove node1 node2 node3
+  "$ROOT/deploy/local/nodes.sh" add node1 node2 node3
+  about_cluster
+  pytest_ tests/chaos 2400
 }
 
 tier() {
-  local started rc=0
+  local started rc=0 ended=passed
   started=$(date +%s)
   printf '\n== %s\n' "$1" >&2
   # in a shell of its own: `set -e` holds inside, and one tier's failure does not hide the next one's
   bash -c 'source deploy/test.sh --sourced; "$1"' _ "$1" || rc=$?
-  [ "$rc" -eq 0 ] || failed=1
-  summary+=("$(printf '%-10s %-6s %5d s' "$1" "$([ "$rc" -eq 0 ] && echo passed || echo FAILED)" $(($(date +%s) - started)))")
+  case $rc in
+    0) ;;
+    "$SKIPPED") ended=skipped ;;
+    *) ended=FAILED failed=1 ;;
+  esac
+  summary+=("$(printf '%-10s %-7s %5d s' "$1" "$ended" $(($(date +%s) - started)))")
 }
 
 [ "${1:-}" != --sourced ] || return 0
@@ -75,8 +103,8 @@ tier() {
 [ $# -gt 0 ] || set -- verify chart trainer apiserver e2e
 for name in "$@"; do
   case $name in
-    verify | chart | trainer | apiserver | e2e) tier "$name" ;;
-    *) die "no tier is called $name: verify, chart, trainer, apiserver, e2e" ;;
+    verify | chart | trainer | apiserver | e2e | chaos) tier "$name" ;;
+    *) die "no tier is called $name: verify, chart, trainer, apiserver, e2e, chaos" ;;
   esac
 done
 printf '\n== summary\n' >&2

@@ -22,6 +22,7 @@ CHECKPOINT_DIR: Final = "/checkpoints"
 #: Event files are in this folder of the checkpoint folder, in one of the job's name.
 TENSORBOARD_DIR: Final = "tensorboard"
 
+SUSPENDED: Final = "Suspended"
 SUCCEEDED: Final = "Succeeded"
 FAILED: Final = "Failed"
 INVALID: Final = "Invalid"

@@ -1,6 +1,7 @@
 """`trainingjob run`, from its options to its exit code."""
 
 import contextlib
+import dataclasses
 import os
 import random
 import shutil
@@ -95,6 +96,7 @@ def run(options: Options) -> int:
                 companions=file.companions,
                 gpus=gpus,
             )
+            site.reports.mkdir()
             pods = LocalPods(site, _logs(options, folder), lambda: datetime.now(UTC), screen.line)
 
             def started(mounts: Mounts) -> None:
@@ -134,7 +136,7 @@ def _with_source(file: JobFile, spec: TrainingJobSpec, options: Options) -> JobF
     if sum(map(len, contents.values())) > MAX_SOURCE_BYTES:
         raise LocalError(f"--source {options.source}: has more than 1 MiB of files, the most that a ConfigMap holds")
     objects = {**file.companions.objects, ("ConfigMap", source.config_map.name): contents}
-    return JobFile(file.body, Companions(objects), file.passed_over)
+    return dataclasses.replace(file, companions=Companions(objects))
 
 
 def _gpus(spec: TrainingJobSpec, screen: Screen) -> dict[str, str]:

@@ -29,11 +29,15 @@ class Companions:
 
 @dataclass(frozen=True)
 class JobFile:
-    """A TrainingJob as a cluster would be given it. `passed_over` names the other objects, which nothing needs."""
+    """A TrainingJob as a cluster would be given it. `passed_over` names the other objects, which nothing needs.
+
+    `unheeded` are fields that say who runs a job in a cluster, and when. Here a person does, now: they are left out.
+    """
 
     body: dict[str, Any]
     companions: Companions
     passed_over: tuple[str, ...]
+    unheeded: tuple[str, ...] = ()
 
 
 def read_job(text: str, source: str, name: str | None = None, workers: int | None = None) -> JobFile:
@@ -55,8 +59,7 @@ def read_job(text: str, source: str, name: str | None = None, workers: int | Non
         raise LocalError(f"{source}: apiVersion is {version!r}, this program runs {names.API_VERSION}")
     if not isinstance(body.get("spec"), dict):
         raise LocalError(f"{source}: spec: is required, and must be an object")
-    if workers is not None:
-        body["spec"] = {**body["spec"], "workers": {**_mapping(body["spec"].get("workers")), "replicas": workers}}
+    body["spec"], unheeded = _for_this_machine(body["spec"], workers)
     companions = {}
     others = []
     for one in found:
@@ -64,7 +67,25 @@ def read_job(text: str, source: str, name: str | None = None, workers: int | Non
             companions[one["kind"], _called(one)] = _contents(one, source)
         elif one.get("kind") != names.KIND:
             others.append(f"{one.get('kind') or 'an object without a kind'} {_called(one)}".strip())
-    return JobFile(body, Companions(companions), tuple(others))
+    return JobFile(body, Companions(companions), tuple(others), unheeded)
+
+
+def _for_this_machine(given: Mapping[str, Any], workers: int | None) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return the spec with so many workers and without what keeps a job waiting for others, and the latter."""
+    spec = dict(given)
+    if workers is not None:
+        spec["workers"] = {**_mapping(spec.get("workers")), "replicas": workers}
+        elastic = spec.get("elastic")
+        if isinstance(elastic, Mapping) and isinstance(elastic.get("minWorkers"), int):
+            spec["elastic"] = {**elastic, "minWorkers": min(elastic["minWorkers"], workers)}
+    unheeded = []
+    if spec.get("suspend") is True:
+        unheeded.append("spec.suspend")
+    if isinstance(spec.get("managedBy"), str) and spec["managedBy"] != names.CONTROLLER:
+        unheeded.append("spec.managedBy")
+    for path in unheeded:
+        del spec[path.removeprefix("spec.")]
+    return spec, tuple(unheeded)
 
 
 def as_created(body: Mapping[str, Any], uid: str, created: str, rng: random.Random) -> dict[str, Any]:

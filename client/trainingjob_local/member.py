@@ -41,9 +41,9 @@ class Site:
     """`CUDA_VISIBLE_DEVICES` by member."""
 
     @property
-    def report(self) -> Path:
-        """Where the chief's launcher writes its reports."""
-        return self.folder / "report.json"
+    def reports(self) -> Path:
+        """Where the chief's launcher writes its reports, each into a file of its own."""
+        return self.folder / "reports"
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def _assignment(variables: Mapping[str, str], mounts: Mounts, site: Site) -> tup
         source_dir=mounts.path(given.source_dir),
         spec=_document(given.spec, mounts),
         tensorboard_dir=mounts.path(given.tensorboard_dir),
-        report_url=site.report.as_uri() if chief else "",
+        report_url=f"{site.reports.as_uri()}/" if chief else "",
         report_ca="",
         report_token_file="",
         report_interval_seconds=min(given.report_interval_seconds, REPORT_SECONDS),

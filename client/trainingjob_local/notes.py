@@ -16,6 +16,8 @@ def notes_before(file: JobFile, spec: TrainingJobSpec, platform: Platform, pytho
     """Yield a sentence for each thing of the job that is not done here."""
     if file.passed_over:
         yield f"the file's other objects are passed over: {', '.join(file.passed_over)}"
+    for path in file.unheeded:
+        yield f"{path} is for a cluster: the job runs here, now"
     if spec.image is not None:
         yield f"spec.image {spec.image} is not used: the members run with {python}"
     elif python.tensorflow is None:

@@ -10,7 +10,7 @@ import threading
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import IO, Any
 
@@ -37,6 +37,8 @@ class _Pod:
     reader: threading.Thread | None
     asked: bool = False
     ended: bool = field(default=False)
+    kill_at: datetime | None = None
+    """Set for a pod that was deleted: when its grace is over."""
 
 
 class LocalPods:
@@ -51,8 +53,9 @@ class LocalPods:
 
     @property
     def facts(self) -> tuple[PodFact, ...]:
-        """The pods as decisions see them."""
-        return tuple(observe_pod(pod.body) for pod in self._pods.values())
+        """The pods as decisions see them. Those that were deleted and have ended are gone."""
+        left = [pod for pod in self._pods.values() if not (pod.ended and pod.kill_at is not None)]
+        return tuple(observe_pod(pod.body) for pod in left)
 
     @property
     def running(self) -> int:
@@ -61,7 +64,7 @@ class LocalPods:
 
     @property
     def mounts(self) -> Mounts:
-        """The chief's mounts; none before there is one."""
+        """The first chief's mounts, all of which lead to the same folders; none before there is one."""
         chief = next((pod for pod in self._pods.values() if _role(pod) == names.ROLE_CHIEF), None)
         return chief.start.mounts if chief is not None else Mounts(())
 
@@ -125,12 +128,14 @@ class LocalPods:
                 self._line(line)
 
     def poll(self) -> bool:
-        """Look at the processes; return whether one has ended since."""
+        """Look at the processes; return whether one has ended since. Deleted ones whose grace is over are killed."""
         news = False
         for pod in self._pods.values():
             if not pod.ended and pod.process.poll() is not None:
                 self._end(pod)
                 news = True
+            elif not pod.ended and pod.kill_at is not None and self._clock() >= pod.kill_at:
+                _signal(pod, signal.SIGINT)
         return news
 
     def _end(self, pod: _Pod) -> None:
@@ -165,9 +170,14 @@ class LocalPods:
                 _signal(pod, signal.SIGTERM)
 
     def delete(self, name: str) -> None:
-        """Ask one pod to end."""
+        """Ask one pod to end; once its grace is over it is killed. One that has ended already is gone at once."""
         pod = self._pods.get(name)
-        if pod is not None and not pod.ended and not pod.asked:
+        if pod is None or pod.kill_at is not None:
+            return
+        now = self._clock()
+        pod.kill_at = now + timedelta(seconds=float(pod.body["spec"]["terminationGracePeriodSeconds"]))
+        pod.body["metadata"]["deletionTimestamp"] = format_time(pod.kill_at)
+        if not pod.ended and not pod.asked:
             pod.asked = True
             _signal(pod, signal.SIGTERM)
 

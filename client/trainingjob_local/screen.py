@@ -19,7 +19,7 @@ from trainingjob_operator.intake.view import short_duration
 #: Seconds between two lines of a job in the same phase, where lines are not redrawn.
 LINE_SECONDS = 5.0
 #: So that columns stay where they are when the values come.
-_WIDTHS = {"PHASE": 9, "MEMBERS": 7, "PROGRESS": 8, "EPOCH": 7, "LOSS": 7, "METRIC": 18, "SPEED": 10, "ETA": 5}
+_WIDTHS = {"PHASE": 10, "MEMBERS": 7, "PROGRESS": 8, "EPOCH": 7, "LOSS": 7, "METRIC": 18, "SPEED": 10, "ETA": 5}
 _SHOWN = ("progress", "epoch", "loss", "metric", "speed", "eta")
 
 
@@ -27,12 +27,14 @@ def columns(body: Mapping[str, Any], now: datetime) -> dict[str, str]:
     """Return the columns of a job, by their headings."""
     status = body.get("status") or {}
     display = status.get("display") or {}
+    restarts = (status.get("restarts") or {}).get("total")
     created = parse_time(body["metadata"].get("creationTimestamp")) or now
     return {
         "NAME": body["metadata"]["name"],
         "PHASE": status.get("phase", ""),
         "MEMBERS": display.get("members", ""),
         **{name.upper(): display.get(name, "") for name in _SHOWN},
+        "RESTARTS": "" if restarts is None else str(restarts),
         "AGE": short_duration(max(0.0, (now - created).total_seconds())),
     }
 

@@ -46,13 +46,13 @@ class Session:
         self.state = state
         self._platform = platform
         self._pods = pods
-        self._report = site.report
+        self._reports = site.reports
         self._screen = screen
         self._started = started
         self._clock = clock
         self._written_at: datetime | None = None
+        self._begun = False
         self._look_at: datetime | None = None
-        self._seen = b""
         self._stopping: float | None = None
         self._over_since: float | None = None
         self._signals: list[int] = []
@@ -78,7 +78,7 @@ class Session:
         handled = 0
         self._look()
         while not self._over():
-            news = self._pods.poll() | self._take_report()
+            news = self._pods.poll() | self._take_reports()
             if len(self._signals) > handled:
                 handled = len(self._signals)
                 self._stop(handled)
@@ -104,9 +104,9 @@ class Session:
             plan = self._decide()
             if plan.creates and self._stopping is None:
                 bodies = [create.body for create in plan.creates if create.body["kind"] == "Pod"]
-                first = not self._pods.running
                 self._pods.create(bodies)
-                if first:
+                if not self._begun:  # who restarts is told nothing new
+                    self._begun = True
                     self._started(self._pods.mounts)
                 plan = self._decide()
             for pod in plan.deletes:
@@ -128,20 +128,19 @@ class Session:
     def _decide(self) -> Plan:
         return decide(self.state.fact, self._pods.facts, (), self._platform, self._clock(), self._written_at)
 
-    def _take_report(self) -> bool:
-        """Read the chief's latest report; return whether it changes what is to be decided."""
-        try:
-            data = self._report.read_bytes()
-        except OSError:
-            return False
-        if data == self._seen:
-            return False
-        self._seen = data
-        before = self.state.status.get("training", {})
-        with contextlib.suppress(ContractError):
-            self.state.report(Report.decode(data), self._clock().timestamp())
-        after = self.state.status.get("training", {})
-        return any(before.get(name) != after.get(name) for name in ("incarnation", "generation", "state"))
+    def _take_reports(self) -> bool:
+        """Read the chief's reports in their order, and look at each; return whether there were any.
+
+        All of them: that a generation failed may be said a moment before the next one runs.
+        """
+        news = False
+        for file in sorted(path for path in self._reports.iterdir() if not path.suffix):
+            with contextlib.suppress(ContractError):
+                if self.state.report(Report.decode(file.read_bytes()), self._clock().timestamp()):
+                    self._look()
+                    news = True
+            file.unlink()
+        return news
 
     # --- Stopping ---
 
@@ -173,7 +172,7 @@ class Session:
         if phase is None or not phase.finished or not all(pod.finished for pod in chiefs):
             return False
         self._over_since = self._over_since or time.monotonic()
-        told = any(pod.report is not None for pod in chiefs)
+        told = any(pod.report is not None and pod.report.final for pod in chiefs)
         return not told or time.monotonic() > self._over_since + FAREWELL_SECONDS
 
     @contextlib.contextmanager

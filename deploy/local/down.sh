@@ -12,7 +12,9 @@ if [ "${1:-}" != --locked ]; then
 fi
 
 for dir in "$NODES"/*/; do
-  [ ! -d "$dir" ] || node_down "$(basename "$dir")"
+  [ -d "$dir" ] || continue
+  node_down "$(basename "$dir")"
+  forget_store "$(basename "$dir")"
 done
 # kube-apiserver would wait up to a minute for open watches, and nothing of its data is kept
 for part in scheduler controller-manager apiserver etcd; do stop "$part"; done

@@ -30,6 +30,7 @@ host_network_down() {
   while read -r table chain rule; do
     while iptables -w -t "$table" -D "$chain" $rule 2>/dev/null; do :; done
   done < <(host_rules)
+  api_reach_all
   ip link del "$BRIDGE" 2>/dev/null || true
   # `ip netns` mounts the folder onto itself; when it was not there before and holds nothing else, it goes too
   if [ -e "$CLUSTER/netns.ours" ] && [ -z "$(ls -A /run/netns 2>/dev/null)" ]; then
@@ -37,4 +38,23 @@ host_network_down() {
     rmdir /run/netns 2>/dev/null || true
   fi
   [ ! -e "$CLUSTER/ip_forward.before" ] || cat "$CLUSTER/ip_forward.before" >/proc/sys/net/ipv4/ip_forward
+}
+
+# What keeps a node and its pods from the API server: rules of a name of their own.
+api_cut() { # NAME
+  local source
+  for source in "$(cat "$NODES/$1/ip")" "$POD_NET.$(cat "$NODES/$1/number").0/24"; do
+    iptables -w -I INPUT -i "$BRIDGE" -s "$source" -p tcp --dport "$API_PORT" -m comment --comment "trainingjob-cut-$1" -j DROP
+  done
+}
+
+# api_reach NAME: takes those of one node away; safe where there are none.
+api_reach() { api_rules_away "trainingjob-cut-$1"; }
+api_reach_all() { api_rules_away "trainingjob-cut-node[0-9]"; }
+api_rules_away() {
+  local rule
+  iptables -w -S INPUT 2>/dev/null | { grep -E -- "--comment \"?$1\"? " || true; } | sed 's/^-A //; s/"//g' | while read -r rule; do
+    # shellcheck disable=SC2086
+    iptables -w -D $rule
+  done
 }

@@ -23,14 +23,22 @@ pid_of() {
   echo "$pid"
 }
 
-# start NAME COMMAND…: in a session of its own (Ctrl-C in the terminal does not reach it), output to its log,
-# without the lock that the caller holds.
+# start NAME COMMAND…: in a session of its own (Ctrl-C in the terminal does not reach it), output to its log, without
+# any other file that the caller or the caller's caller has open: a lock would be held for as long as it runs.
 start() {
   local name=$1
   shift
-  setsid nohup "$@" >>"$LOG/$name.log" 2>&1 </dev/null 8>&- 9>&- &
+  (close_files && exec setsid nohup "$@") >>"$LOG/$name.log" 2>&1 </dev/null &
   record "$name" $!
   disown
+}
+
+close_files() {
+  local fd
+  for fd in /proc/"$BASHPID"/fd/*; do
+    fd=${fd##*/}
+    [ "$fd" -le 2 ] || eval "exec $fd>&-"
+  done
 }
 
 # stop NAME [SIGNAL]: sends SIGNAL (KILL unless told) and waits up to 10 s for the end.

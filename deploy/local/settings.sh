@@ -23,6 +23,7 @@ SERVICE_CIDR=10.96.0.0/16
 SERVICE_IP=10.96.0.1
 DNS_IP=10.96.0.10
 FIRST_NODE=node0
+NODE_COUNT=${LOCAL_NODES:-1}       # node0 … node9; nodes.sh adds more at any time
 
 # Network plugins: the distribution's folder, or the one of Docker's and upstream's packages.
 CNI=/usr/lib/cni

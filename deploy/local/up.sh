@@ -39,8 +39,16 @@ if [ -z "$had_containerd" ] && [ -d /run/systemd/system ]; then systemctl disabl
 mkdir -p "$STATE"
 exec 8>"$STATE/lock"
 flock -n 8 || { say "waiting for another run of up.sh or down.sh"; flock 8; }
+# more_nodes: those that LOCAL_NODES asks for besides the first. Those that somebody added are left alone.
+more_nodes() {
+  local names=() i
+  for ((i = 1; i < NODE_COUNT; i++)); do names+=("node$i"); done
+  [ ${#names[@]} -eq 0 ] || TJ_LOCKED=yes "$LOCAL/nodes.sh" add "${names[@]}"
+}
+[[ $NODE_COUNT =~ ^([1-9]|10)$ ]] || die "LOCAL_NODES=$NODE_COUNT: from 1 to 10 nodes"
 if healthy; then
   say "the local cluster runs already"
+  more_nodes
   exit 0
 fi
 [ ! -d "$CLUSTER" ] || { say "removing what is left of an earlier cluster"; "$LOCAL/down.sh" --locked; }
@@ -70,5 +78,6 @@ retry 60 node_ready || die "the node is not ready after 60 s: $(tail -n 3 "$NODE
 say "node ready"
 retry 60 dns_ready || die "CoreDNS is not ready after 60 s: $(kubectl_ -n kube-system get pods -o wide)"
 versions >"$CLUSTER/versions"
+more_nodes
 trap - EXIT
 say "cluster up: $(kubectl_ version -o json | python3 -c 'import json,sys; print(json.load(sys.stdin)["serverVersion"]["gitVersion"])'), KUBECONFIG=$KUBECONFIG_FILE"

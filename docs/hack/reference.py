@@ -165,7 +165,7 @@ def _object(schema: _Schema, name: str) -> Iterator[str]:
     yield "\n".join(rows) + "\n"
     rules += [
         f"`{rule.field_path.removeprefix('.')}` {rule.message}" if rule.field_path else rule.message
-        for rule in schema.models[name].rules
+        for rule in schema.models[name].object_rules
         if rule.holds is not None
     ]
     if rules:

@@ -173,17 +173,56 @@ class Cluster:
         wait(lambda: len(self.pods()) == count, f"{count} pods", lambda: str(list(self.pods())))
         return self.pods()
 
+    def live(self) -> list[str]:
+        """Return the names of the pods that are not being deleted and have not ended."""
+        return sorted(
+            name
+            for name, pod in self.pods().items()
+            if "deletionTimestamp" not in pod["metadata"] and pod["status"]["phase"] in ("Pending", "Running")
+        )
+
+    def wait_live(self, *names: str) -> None:
+        """Wait until these are the pods that live."""
+        wait(lambda: self.live() == sorted(names), f"the pods {sorted(names)}", lambda: str(list(self.pods())))
+
+    def change(self, name: str = "mnist", **spec: Any) -> Json:
+        """Change fields of a job's spec."""
+        return self.api.merge(f"{JOBS.format(self.namespace)}/{name}", {"spec": spec})
+
+    def told(self, reason: str) -> list[str]:
+        """Return the notes of the events of this reason."""
+        return [note for said, note in self.events() if said == reason]
+
+    # --- The scheduler's part ---
+
+    def bind(self, *names: str) -> None:
+        """Give pods a node; all that have none if none is named. Such a pod stays for its grace when it is deleted."""
+        for name in names or [n for n, pod in self.pods().items() if not pod["spec"].get("nodeName")]:
+            target = {"metadata": {"name": name}, "target": {"apiVersion": "v1", "kind": "Node", "name": "node-a"}}
+            self.api.create(f"{self.core}/pods/{name}/binding", target)
+
     # --- The kubelet's part ---
+
+    def bring_up(self) -> None:
+        """Let all pods that are pending run, each on a node."""
+        self.bind()
+        self.run()
+
+    def reap(self) -> None:
+        """Let the pods that are being deleted be gone."""
+        for name, pod in self.pods().items():
+            if "deletionTimestamp" in pod["metadata"]:
+                self.api.request("DELETE", f"{self.core}/pods/{name}", {"gracePeriodSeconds": 0})
 
     def run(self, *names: str) -> None:
         """Let pods run; all that are pending if none is named."""
         for name in names or [n for n, pod in self.pods().items() if pod["status"]["phase"] == "Pending"]:
             self._set(name, "Running", {"running": {"startedAt": now()}})
 
-    def end(self, name: str, code: int, message: str = "", reason: str = "") -> None:
+    def end(self, name: str, code: int, message: str = "", reason: str = "", at: str = "") -> None:
         """Let a pod end."""
         ended = {"exitCode": code, "message": message, "reason": reason or ("Completed" if code == 0 else "Error")}
-        ended |= {"startedAt": now(), "finishedAt": now()}
+        ended |= {"startedAt": at or now(), "finishedAt": at or now()}
         self._set(name, "Failed" if code else "Succeeded", {"terminated": ended})
 
     def _set(self, name: str, phase: str, state: Json) -> None:
@@ -203,6 +242,13 @@ class Cluster:
         """Return the CA that the operator made."""
         secret = self.api.get(f"/api/v1/namespaces/{SYSTEM}/secrets/{SECRET}")
         return b64decode(secret["data"]["ca.crt"]).decode()
+
+    def post(self, operator: Replica, message: Report, job: str = "mnist") -> int:
+        """Let the pod that a report is from post it; return the HTTP status."""
+        suffix = "" if message.incarnation == 1 else f"-{message.incarnation}"
+        audience = f"trainingjob.dev/jobs/{self.job(job)['metadata']['uid']}"
+        token = self.report_token(f"{job}-{message.member}{suffix}", audience)
+        return self.report(operator.intake_port, token, message.encode(), job)[0]
 
     def report(self, port: int, token: str, report: bytes, job: str = "mnist") -> tuple[int, Json]:
         """Post a report as a launcher does; return (HTTP status, answer)."""

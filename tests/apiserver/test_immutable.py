@@ -17,6 +17,9 @@ from tests.unit.operator.api.specs import DECLARATIVE, EVERYTHING
 from trainingjob_operator.api.v1alpha1 import TrainingJobSpec
 
 PATHS: dict[str, tuple[Any, Any]] = {
+    "managedBy": ("managedBy", "trainingjob.dev/operator"),
+    "elastic": ("elastic.waitSeconds", 31),
+    "failurePolicy": ("failurePolicy.rules.1.action", "Fail"),
     "image": ("image", "other"),
     "imagePullPolicy": ("imagePullPolicy", "Always"),
     "imagePullSecrets": ("imagePullSecrets.0", "other"),
@@ -41,6 +44,8 @@ PATHS: dict[str, tuple[Any, Any]] = {
     "program.env": ("program.env.1.valueFrom.secretKeyRef.key", "other"),
     "program.envFrom": ("program.envFrom.0.configMapRef.name", "other"),
 }
+#: What may change while the job runs, and after it.
+MUTABLE = {"suspend", "runPolicy", "reporting"}
 TRAINING = DECLARATIVE["builtin"]
 
 
@@ -78,7 +83,7 @@ def test_values_do_not_change(api: Api, everything: str, name: str) -> None:
     assert refused_fields(api, everything, changed(EVERYTHING, path, value)) == [f"spec.{name.split('.')[0]}"]
 
 
-@pytest.mark.parametrize("name", sorted(EVERYTHING.keys() - {"reporting", "workers", "program"}))
+@pytest.mark.parametrize("name", sorted(EVERYTHING.keys() - MUTABLE - {"workers", "program"}))
 def test_fields_are_not_removed(api: Api, everything: str, name: str) -> None:
     # what evaluates checkpoints, and what lies beside them, goes with them
     gone = {name, "evaluator"} if name == "checkpoint" else {name}
@@ -88,11 +93,13 @@ def test_fields_are_not_removed(api: Api, everything: str, name: str) -> None:
     assert sorted(refused_fields(api, everything, spec)) == sorted(f"spec.{field}" for field in gone)
 
 
-@pytest.mark.parametrize("name", sorted(EVERYTHING.keys() - {"reporting", "program"}))
+@pytest.mark.parametrize("name", sorted(EVERYTHING.keys() - MUTABLE - {"program"}))
 def test_fields_are_not_added(api: Api, jobs: str, name: str) -> None:
     least = {"program": EVERYTHING["program"]}
     if name == "evaluator":  # needs one
         least["checkpoint"] = EVERYTHING["checkpoint"]
+    if name == "elastic":
+        least["workers"] = EVERYTHING["workers"]
     api.create(jobs, job(least))
     assert refused_fields(api, f"{jobs}/job", {**least, name: EVERYTHING[name]}) == [f"spec.{name}"]
 
@@ -112,8 +119,19 @@ def test_the_order_of_what_has_none_may_change(api: Api, everything: str) -> Non
     api.request("PUT", everything, {**api.get(everything), "spec": spec})
 
 
-def test_reporting_may_change(api: Api, everything: str) -> None:
-    assert api.merge(everything, {"spec": {"reporting": {"intervalSeconds": 3}}})["metadata"]["generation"] == 2
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"reporting": {"intervalSeconds": 3}},
+        {"suspend": False},
+        {"runPolicy": {"ttlSecondsAfterFinished": 60}},
+        {"runPolicy": {"activeDeadlineSeconds": None, "cleanPodPolicy": "None"}},
+        {"suspend": None, "runPolicy": None, "reporting": None},
+    ],
+    ids=lambda change: "-".join(change),
+)
+def test_these_may_change(api: Api, everything: str, change: Any) -> None:
+    assert api.merge(everything, {"spec": change})["metadata"]["generation"] == 2
 
 
 @pytest.mark.parametrize("options", [[], ["--server-side"]], ids=["client-side", "server-side"])
@@ -131,4 +149,4 @@ def test_applying_the_same_manifest_again_changes_nothing(
 
 def test_the_table_names_every_field_of_the_spec() -> None:
     fields = {str(info.alias) for info in TrainingJobSpec.model_fields.values()}
-    assert {name.split(".")[0] for name in PATHS} | {"training", "reporting"} == fields
+    assert {name.split(".")[0] for name in PATHS} | {"training"} | MUTABLE == fields

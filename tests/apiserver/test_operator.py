@@ -51,7 +51,7 @@ class TestOneJob:
         assert done["training"]["final"] is True
         assert [point["step"] for point in done["training"]["history"]] == [1, 100]
         assert done["training"]["best"]["loss"] == {"value": 0.5, "step": 1}
-        assert done["restarts"] == {"total": 0}
+        assert done["restarts"] == {"total": 0, "counted": 0, "free": 0}
         assert done["goodput"]["startingSeconds"] > 0
         ended = cluster.pods()[PODS[0]]["status"]["containerStatuses"][0]["state"]["terminated"]["finishedAt"]
         assert done["completionTime"] == ended
@@ -97,7 +97,9 @@ class TestOneJob:
         )
         cluster.end("mnist-worker-1", 1)
         cluster.end("mnist-chief-0", 1, report(7, "Failed", final=True, failure=verdict).encode(4096).decode())
-        failure = cluster.wait_phase("Failed")["failure"]
+        status = cluster.wait_phase("Failed")
+        failure = status["failure"]
+        assert failure.pop("time") == status["completionTime"]
         assert failure | {"node": ""} == {
             "member": "worker-1", "pod": "mnist-worker-1", "node": "", "exitCode": 1, "reason": "ProgramError",
             "message": "ValueError: bad", "generation": 1, "lastLogLines": ["a"],

@@ -121,6 +121,7 @@ async def test_it_does_what_a_job_needs(operator: KubeClient, api: Api, namespac
         "involvedObject": {"kind": names.KIND, "name": "mnist", "namespace": namespace, "apiVersion": names.API_VERSION},
     }  # fmt: skip
     await operator.create(EVENTS, event, namespace)
+    assert await operator.delete(TRAININGJOBS, "mnist", namespace, uid=uid)
 
 
 async def test_it_fills_its_secret_and_takes_its_lease(operator: KubeClient) -> None:
@@ -136,7 +137,7 @@ async def test_it_fills_its_secret_and_takes_its_lease(operator: KubeClient) -> 
         ("list", SECRETS, ""), ("get", SECRETS, "other"), ("create", SECRETS, "new"), ("delete", SECRETS, "own"),
         ("get", CONFIG_MAPS, "other"), ("list", CONFIG_MAPS, ""), ("apply", CONFIG_MAPS, "other"),
         ("delete", CONFIG_MAPS, "trainingjob-launcher-1"), ("list", NODES, ""), ("list", NAMESPACES, ""),
-        ("create", LEASES, "new"), ("get", LEASES, "other"), ("delete", TRAININGJOBS, "mnist"),
+        ("create", LEASES, "new"), ("get", LEASES, "other"),
         ("apply", TRAININGJOBS, "mnist"), ("create", TRAININGJOBS, "new"), ("apply", PODS, "mnist-chief-0"),
         ("delete", SERVICES, "mnist-chief"), ("list", EVENTS, ""),
     ],

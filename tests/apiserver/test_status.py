@@ -226,11 +226,60 @@ async def test_a_writer_without_force_does_not_take_the_others_fields(
     assert FIELD_MANAGER in error.value.message
 
 
+async def test_of_a_job_that_restarted_and_rests_each_writer_keeps_its_own(
+    client: KubeClient, namespace: str, path: str
+) -> None:
+    failure: Json = {"member": "worker-0", "reason": "OOMKilled", "exitCode": 137, "generation": 3}
+    ours = {
+        **OURS,
+        "restarts": {"total": 3, "counted": 2, "free": 1},
+        "resumedFrom": {"step": 500, "checkpoint": "/c", "generation": 4},
+        "failure": {**failure, "pod": "job-worker-0", "node": "n", "lastLogLines": ["a"]},
+        "members": {"desired": 2, "items": [{"name": "worker-0", "incarnation": 2, "failures": 1}]},
+    }
+    theirs = {
+        **THEIRS,
+        "training": {**THEIRS["training"], "state": "Restarting", "resumedStep": 500},
+        "gang": {
+            "ledger": {
+                "generation": 4, "counted": 1, "step": 512, "started": True, "fruitless": 0,
+                "last": {"reason": "TrainerKilled", "signal": 9, "step": 500},
+            },
+            "failure": {**failure, "time": "2026-01-01T00:00:05Z"},
+            "unreachable": [{"name": "worker-0", "since": "2026-01-01T00:00:05Z"}],
+            "chiefLost": {"incarnation": 1, "member": "worker-0", "since": "2026-01-01T00:00:05Z"},
+            "stalledSeconds": 12.5,
+        },
+    }  # fmt: skip
+    await apply(client, namespace, FIELD_MANAGER, ours)
+    both = await apply(client, namespace, INTAKE_FIELD_MANAGER, theirs)
+    assert both == {**ours, **theirs, "display": {**ours["display"], **theirs["display"]}}
+    assert TrainingJobStatus.model_validate(both).model_dump(mode="json", by_alias=True, exclude_none=True) == both
+
+    resting = {name: value for name, value in ours.items() if name != "startTime"}
+    resting |= {"phase": "Suspended", "activeSeconds": 60.5}
+    after = await apply(client, namespace, FIELD_MANAGER, resting)
+    assert after == {**resting, **theirs, "display": {**ours["display"], **theirs["display"]}}
+
+
 async def test_the_same_write_again_changes_nothing(client: KubeClient, api: Api, namespace: str, path: str) -> None:
     await apply(client, namespace, FIELD_MANAGER, OURS)
     before = api.get(path)["metadata"]["resourceVersion"]
     await apply(client, namespace, FIELD_MANAGER, OURS)
     assert api.get(path)["metadata"]["resourceVersion"] == before
+
+
+async def test_a_job_is_deleted_only_as_it_was_seen(
+    client: KubeClient, api: Api, namespace: str, jobs: str, path: str
+) -> None:
+    """Its ttl may have been raised since."""
+    seen = api.get(path)["metadata"]
+    api.merge(path, {"spec": {"runPolicy": {"ttlSecondsAfterFinished": 1000}}})
+    wanted = {"uid": seen["uid"], "resource_version": seen["resourceVersion"]}
+    assert not await client.delete(TRAININGJOBS, "job", namespace, **wanted)
+    wanted["resource_version"] = api.get(path)["metadata"]["resourceVersion"]
+    assert await client.delete(TRAININGJOBS, "job", namespace, **wanted)
+    assert api.get(jobs)["items"] == []
 
 
 async def test_conditions_are_told_apart_by_type(client: KubeClient, namespace: str, path: str) -> None:

@@ -6,5 +6,5 @@ of the pairs' ratios, with the interval that holds it with 95 % confidence.
 
 What reports cost is too little for pairs of runs: there the pairs are blocks of one run (`reporting`). With the operator
 and a real API server it is measured how soon a report is seen (`visible`), and what a thousand jobs that report do to
-a new one (`thousand`).
+a new one (`thousand`). How soon a gang is back after a failure is measured with real launchers (`restarts`).
 """

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from tests.bench import reporting
+from tests.bench import reporting, restarts
 from tests.bench.pairs import Finding, Result, Target, alternately, load
 from tests.bench.reporting import Say
 from tests.bench.runs import (
@@ -161,4 +161,8 @@ COMPARISONS: tuple[Comparison | Measurement, ...] = (
     Measurement("reports-loop", partial(reporting.throughput, "custom loop", "loop_blocks.py")),
     Measurement("visible", reporting.visible),
     Measurement("thousand", reporting.thousand),
+    Measurement("restart-cold", restarts.cold),
+    Measurement("restart-warm", restarts.warm),
+    Measurement("frozen", restarts.frozen),
+    Measurement("standby", restarts.standby),
 )

@@ -1,4 +1,4 @@
-"""A job that is deleted leaves nothing, and a pod that is deleted by hand is noticed."""
+"""A job that is deleted leaves nothing, and a pod that is deleted by hand gets its next."""
 
 import time
 
@@ -6,7 +6,7 @@ import pytest
 
 from tests.e2e.notes import note
 from tests.e2e.programs import STEADY, job, node_key
-from tests.e2e.world import World, condition
+from tests.e2e.world import World
 
 #: Until everything of a deleted job is gone: the promise, and the pods' grace period.
 GONE = 10.0 + 30.0
@@ -56,19 +56,21 @@ def test_a_pod_lost_before_the_gang_forms_is_replaced(world: World) -> None:
 
 
 @pytest.mark.parametrize("member", ["chief-0", "worker-1"])
-def test_a_pod_lost_while_it_trains_fails_the_job(world: World, member: str) -> None:
+def test_a_pod_lost_while_it_trains_is_replaced_and_the_rest_stays(world: World, member: str) -> None:
     world.apply(job("torn", STEADY, workers=2))
     world.until_reported("torn")
+    deleted = time.monotonic()
     world.kubectl("delete", "pod", f"torn-{member}", "--wait=false")
-    status = world.until_phase("torn", "Failed")
-    assert status["failure"]["member"] == member
-    assert status["failure"]["reason"] in ("MemberLost", "Terminated")
-    assert condition(status, "Failed")["reason"] == status["failure"]["reason"]
-    assert member in condition(status, "Failed")["message"]
-    # the survivors end by themselves, and nobody takes the lost one's place
-    world.pods.until(
-        lambda: all(p["status"]["phase"] in ("Succeeded", "Failed") for p in world.pods.objects.values()),
-        "the survivors have ended",
-        60,
-    )
-    assert not any(seen.name.endswith("-2") for seen in world.pods.history)
+    world.until("torn", lambda s: s.get("training", {}).get("generation") == 2 or None, "the second generation")
+    status = world.until_reported("torn")
+    note(f"{member} deleted: the next generation reports {time.monotonic() - deleted:.1f} s later")
+    assert status["restarts"] == {"total": 1, "counted": 0, "free": 1}
+    alive = {name: pod for name, pod in world.pods.objects.items() if pod["status"]["phase"] == "Running"}
+    others = {f"torn-{name}" for name in ("chief-0", "worker-0", "worker-1")} - {f"torn-{member}"}
+    assert others | {f"torn-{member}-2"} <= set(alive), "one new pod, and no other"
+    assert not [seen.name for seen in world.pods.history if seen.name in {f"{name}-2" for name in others}]
+    world.go(*others, f"torn-{member}-2")
+    status = world.until_phase("torn", "Succeeded")
+    assert "Restarting" in world.phases("torn")
+    incarnations = {item["name"]: item["incarnation"] for item in status["members"]["items"]}
+    assert incarnations == {name: 1 + (name == member) for name in ("chief-0", "worker-0", "worker-1")}

@@ -1,9 +1,9 @@
-"""Failures of a program: what the status says, and that the survivors are not blamed."""
+"""Failures that end a job: what the status says, that the survivors are not blamed, and what is not tried again."""
 
 import pytest
 
 from tests.e2e.kube import Json
-from tests.e2e.programs import STEADY, by_member, job
+from tests.e2e.programs import ONE_STEP, WAITS, by_member, job
 from tests.e2e.world import World, condition
 
 RAISES = """\
@@ -24,6 +24,18 @@ KILLED_SOON = """\
 import os, signal, time
 time.sleep(1.0)  # its peers notice before its own launcher says so
 os.kill(os.getpid(), signal.SIGKILL)
+"""
+#: The same after a moment, in which the chief has made a step.
+RAISES_SOON = "import time\ntime.sleep(2.0)\n" + RAISES
+#: Each start makes one step that was never made before, and fails.
+ONE_STEP_MORE = """\
+import pathlib, sys
+import trainingjob
+steps = pathlib.Path("/checkpoints/steps")
+step = 1 + (int(steps.read_text()) if steps.exists() else 0)
+steps.write_text(str(step))
+trainingjob.report(step=step, loss=1.0)
+sys.exit(9)
 """
 EATS_MEMORY = """\
 kept = []
@@ -47,8 +59,10 @@ def failed(world: World, name: str = "bad") -> Json:
 
 
 def test_an_exception_in_a_worker(world: World) -> None:
-    world.apply(job("bad", by_member(chief_0=STEADY, worker_0=STEADY, worker_1=RAISES), workers=2))
+    """Before the job's first step it is the program's own, and no restart would mend it."""
+    world.apply(job("bad", by_member(chief_0=WAITS, worker_0=WAITS, worker_1=RAISES), workers=2))
     failure = failed(world)
+    assert world.status("bad")["restarts"]["total"] == 0
     assert failure["member"] == "worker-1"
     assert failure["pod"] == "bad-worker-1"
     assert failure["exitCode"] == 1
@@ -70,15 +84,39 @@ def test_an_exception_in_a_chief_alone(world: World) -> None:
 
 
 def test_the_survivor_that_fails_first_is_not_blamed(world: World) -> None:
+    """It restarts once: the same again, without a step in between, would come a third time."""
     world.apply(job("bad", by_member(chief_0=ECHO, worker_0=ECHO, worker_1=KILLED_SOON), workers=2))
     failure = failed(world)
     assert failure["member"] == "worker-1"
     assert (failure["reason"], failure["exitCode"], failure["signal"]) == ("TrainerKilled", 137, 9)
+    assert "twice without a new step in between" in failure["message"]
+    assert failure["generation"] == 2
+    assert world.status("bad")["restarts"]["total"] == 1
+
+
+def test_an_error_after_the_first_step_restarts_until_it_repeats(world: World) -> None:
+    world.apply(job("bad", by_member(chief_0=ONE_STEP, worker_0=RAISES_SOON), workers=1))
+    failure = failed(world)
+    assert (failure["member"], failure["reason"], failure["exitCode"]) == ("worker-0", "TrainerFailed", 1)
+    assert "ValueError: no data of shape (28, 28)" in failure["message"]
+    assert "twice without a new step in between" in failure["message"]
+    assert world.status("bad")["restarts"]["total"] == 1
+    assert "Restarting" in world.phases("bad")
+
+
+def test_the_limit_counts_what_makes_progress_too(world: World) -> None:
+    world.apply(job("bad", ONE_STEP_MORE, checkpoint={"volume": {"emptyDir": {}}}, failurePolicy={"backoffLimit": 2}))
+    failure = failed(world)
+    assert (failure["member"], failure["reason"], failure["exitCode"]) == ("chief-0", "BackoffLimitExceeded", 9)
+    assert failure["message"].startswith("3 failures, the limit is 2")
+    status = world.status("bad")
+    assert status["restarts"] == {"total": 2, "counted": 3, "free": 0}
+    assert status["training"]["step"] == 3
 
 
 @pytest.mark.parametrize("member", ["chief-0", "worker-0"])
 def test_out_of_memory(world: World, member: str) -> None:
-    programs = {"chief_0": STEADY, "worker_0": STEADY, member.replace("-", "_"): EATS_MEMORY}
+    programs = {"chief_0": ONE_STEP, "worker_0": ONE_STEP, member.replace("-", "_"): EATS_MEMORY}
     world.apply(job("bad", by_member(**programs), workers=1, resources={"limits": {"memory": "150Mi"}}))
     failure = failed(world)
     assert failure["member"] == member

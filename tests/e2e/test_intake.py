@@ -125,7 +125,7 @@ def test_only_the_jobs_own_chief_is_heard(world: World, busy: Json, operator: In
     code, answer = post("foreign", right)  # not of the job, so the operator does not even know the pod
     assert (code, "foreign" in answer) == (403, True)
     code, answer = post("worker", token("worker", f"{TOKENS}/right"))
-    assert (code, "only the chief reports" in answer) == (403, True)
+    assert (code, "worker" in answer) == (403, True)  # it may say that it has lost its chief, and nothing else
     code, answer = post("foreign", right, url.replace(world.namespace, "default"))
     assert (code, "namespace" in answer) == (403, True)
     code, answer = post("foreign", right, url.replace("/victim/", "/nobody/"))

@@ -126,7 +126,7 @@ def test_a_pod_template(world: World) -> None:
 
 
 def test_what_a_members_pod_may_do(world: World) -> None:
-    """No API token but the chief's report token, no links to Services, nothing of root."""
+    """No API token but the one to report with, no links to Services, nothing of root."""
     world.apply(job("modest", workers=1))
     world.until_phase("modest", "Succeeded")
     chief, worker = (world.pods.objects[f"modest-{member}"] for member in ("chief-0", "worker-0"))
@@ -136,10 +136,10 @@ def test_what_a_members_pod_may_do(world: World) -> None:
         assert pod["spec"]["securityContext"]["runAsNonRoot"] is True
         assert [owner["name"] for owner in pod["metadata"]["ownerReferences"]] == ["modest"]
         assert "finalizers" not in pod["metadata"]
-    projected = [volume for volume in chief["spec"]["volumes"] if "projected" in volume]
     uid = world.job("modest")["metadata"]["uid"]
-    assert [source["serviceAccountToken"]["audience"] for source in projected[0]["projected"]["sources"]] == [
-        f"trainingjob.dev/jobs/{uid}"
-    ]
-    assert not [volume for volume in worker["spec"]["volumes"] if "projected" in volume]
+    for pod in (chief, worker):
+        [projected] = [volume for volume in pod["spec"]["volumes"] if "projected" in volume]
+        assert [source["serviceAccountToken"]["audience"] for source in projected["projected"]["sources"]] == [
+            f"trainingjob.dev/jobs/{uid}"
+        ]
     assert "finalizers" not in world.job("modest")["metadata"]

@@ -1,4 +1,4 @@
-"""A `fit` script that knows nothing of checkpoints: killed, and taken up by a new job on the same checkpoint volume."""
+"""A `fit` script that knows nothing of checkpoints: killed, it goes on in place; a new job on the same volume does too."""
 
 import re
 from typing import Any
@@ -8,7 +8,7 @@ import pytest
 from tests.e2e.folders import node_folder
 from tests.e2e.installation import Installation
 from tests.e2e.kube import Json
-from tests.e2e.programs import job
+from tests.e2e.programs import KILL_TRAINER, job
 from tests.e2e.world import World
 
 TRAINING = 180.0
@@ -34,18 +34,9 @@ print("weights", repr(float(sum((w ** 2).sum() for w in model.get_weights()))))
 """
 
 
-#: Kills the trainer: what runs main.py, but for the launcher, which is process 1, and this line itself.
-KILL = """\
-import os
-for pid in filter(str.isdigit, os.listdir("/proc")):
-    if int(pid) not in (1, os.getpid()) and b"main.py" in open(f"/proc/{pid}/cmdline", "rb").read():
-        os.kill(int(pid), 9)
-"""
-
-
-def _job(name: str, volume: Json | None) -> Json:
+def _job(name: str, volume: Json | None, **spec: Any) -> Json:
     checkpoint: dict[str, Any] = {"checkpoint": {"volume": volume, "everySteps": EVERY}} if volume else {}
-    return job(name, SCRIPT, workers=1, **checkpoint)
+    return job(name, SCRIPT, workers=1, **checkpoint, **spec)
 
 
 def _said(world: World, name: str) -> tuple[int, float, float]:
@@ -57,20 +48,35 @@ def _said(world: World, name: str) -> tuple[int, float, float]:
     return int(losses[1]), float(losses[2]), float(weights[1])
 
 
-@pytest.mark.timeout(420, func_only=True)
-def test_a_new_job_on_the_same_volume_goes_on_where_the_killed_one_was(world: World, operator: Installation) -> None:
-    with node_folder(world, operator) as folder:
-        world.apply(_job("unbroken", None))
-        world.until_phase("unbroken", "Succeeded", TRAINING)
+def _kill_on_its_way(world: World, name: str) -> None:
+    """Kill the chief's trainer when two checkpoints are there."""
+    world.until(
+        name, lambda s: ((s.get("training") or {}).get("step") or 0) > 2 * EVERY or None, "two checkpoints", TRAINING
+    )
+    world.kubectl("exec", f"{name}-chief-0", "--", "python3", "-c", KILL_TRAINER)
 
-        world.apply(_job("killed", folder))
-        world.until(
-            "killed",
-            lambda s: ((s.get("training") or {}).get("step") or 0) > 2 * EVERY or None,
-            "two checkpoints",
-            TRAINING,
-        )
-        world.kubectl("exec", "killed-chief-0", "--", "python3", "-c", KILL)
+
+@pytest.mark.timeout(600, func_only=True)
+def test_a_killed_script_goes_on_where_it_was(world: World, operator: Installation) -> None:
+    world.apply(_job("unbroken", None))
+    world.until_phase("unbroken", "Succeeded", TRAINING)
+    wanted = _said(world, "unbroken")
+    assert wanted[0] == EPOCHS
+
+    with node_folder(world, operator) as folder:
+        world.apply(_job("in-place", folder))
+        _kill_on_its_way(world, "in-place")
+        status = world.until_phase("in-place", "Succeeded", TRAINING)
+        assert status["restarts"] == {"total": 1, "counted": 1, "free": 0}
+        assert status["resumedFrom"]["step"] > EVERY
+        found = _said(world, "in-place")
+        assert found[0] == EPOCHS, "the history is whole"
+        assert found[1:] == pytest.approx(wanted[1:], rel=1e-5)
+
+    with node_folder(world, operator) as folder:
+        ends = {"rules": [{"reasons": ["TrainerKilled"], "action": "Fail"}]}
+        world.apply(_job("killed", folder, failurePolicy=ends))
+        _kill_on_its_way(world, "killed")
         world.until("killed", lambda s: s.get("phase") == "Failed" or None, "failed", TRAINING)
         done = world.status("killed")["training"]["step"]
         assert done < EPOCHS * STEPS, "it was killed on its way"
@@ -78,13 +84,13 @@ def test_a_new_job_on_the_same_volume_goes_on_where_the_killed_one_was(world: Wo
         world.apply(_job("resumed", folder))
         status = world.until_phase("resumed", "Succeeded", TRAINING)
         assert status["training"]["step"] == status["training"]["totalSteps"] == EPOCHS * STEPS
+        assert status["resumedFrom"]["step"] > EVERY
         steps = [
             seen.body["status"]["training"]["step"]
             for seen in world.jobs.of("resumed")
             if (seen.body.get("status", {}).get("training") or {}).get("step")
         ]
         assert min(steps) > EVERY, f"it began again: {steps}"
-
-        wanted, found = _said(world, "unbroken"), _said(world, "resumed")
-        assert found[0] == wanted[0] == EPOCHS, "the history is whole"
+        found = _said(world, "resumed")
+        assert found[0] == EPOCHS, "the history is whole"
         assert found[1:] == pytest.approx(wanted[1:], rel=1e-5)

@@ -39,11 +39,15 @@ class World:
         kube.kubectl("-n", name, "wait", "--for=create", "serviceaccount/default", "--timeout=60s")
         return cls(kube, name)
 
-    def remove(self) -> None:
-        """Remove everything, in the background."""
+    def forget_watches(self) -> None:
+        """End the watches; the next question starts new ones. For times when nobody answers them."""
         for name in ("jobs", "pods"):
             if name in self.__dict__:
                 self.__dict__.pop(name).close()
+
+    def remove(self) -> None:
+        """Remove everything, in the background."""
+        self.forget_watches()
         self.kube.kubectl("delete", "namespace", self.namespace, "--wait=false")
 
     @cached_property

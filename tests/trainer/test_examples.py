@@ -1,4 +1,4 @@
-"""The six examples by `trainingjob run`, on one member and on three: the numbers that they promise, in log and status."""
+"""The examples by `trainingjob run`: the numbers that they promise, in log and status. Six on one member and on three."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def run_example(name: str, members: int, desk: Desk) -> Ended:
 
 def number(pattern: str, text: str) -> float:
     """Return the number that `pattern` (with one group) finds last in `text`."""
-    found = re.findall(pattern, text)
+    found = re.findall(pattern, text, re.MULTILINE)
     assert found, f"no {pattern} in\n{text[-2000:]}"
     return float(found[-1])
 
@@ -126,3 +126,29 @@ def test_dense_layers_read_digits(example: str, members: int, desk: Desk) -> Non
         assert f"({members} member" in ended.log
         saved = sorted(path.name for path in (desk.folder / "checkpoints").glob("checkpoint-*.npz"))
         assert saved == ["checkpoint-1500.npz", "checkpoint-2000.npz", "checkpoint-2500.npz"]
+
+
+@pytest.mark.gang
+def test_the_one_that_fails_goes_on_and_ends_as_if_nothing_had_been(desk: Desk) -> None:
+    text = (EXAMPLES / "restarts.yaml").read_text(encoding="utf-8")
+    arguments = ("-o", "yaml", "--members-log", "logs")
+    run = desk.run(text, *arguments, "--volume", "/checkpoints=broken")
+    status = run.object()["status"]
+    assert status["phase"] == "Succeeded"
+    assert status["restarts"] == {"total": 1, "counted": 1, "free": 0}
+    assert (status["failure"]["member"], status["failure"]["reason"]) == ("worker-0", "TrainerKilled")
+    assert (status["failure"]["exitCode"], status["failure"]["signal"]) == (137, 9)
+    assert status["resumedFrom"]["step"] == 100
+    assert status["training"]["step"] == status["training"]["totalSteps"] == 400
+    steps = [point["step"] for point in status["training"]["history"]]
+    assert steps == sorted(set(steps)), "no step twice"
+    log = (desk.folder / "logs" / "restarts-chief-0.log").read_text(encoding="utf-8")
+    check_promise("restarts", "\n".join(line for line in log.splitlines() if not line.startswith("trainingjob: ")))
+    broken = number(r"^loss ([\d.]+)", log)
+
+    unbroken = text.replace("step + 1 == 130", "step + 1 == 0")
+    assert unbroken != text
+    status = desk.run(unbroken, *arguments, "--volume", "/checkpoints=unbroken").object()["status"]
+    assert status["restarts"]["total"] == 0
+    log = (desk.folder / "logs" / "restarts-chief-0.log").read_text(encoding="utf-8")
+    assert number(r"^loss ([\d.]+)", log) == pytest.approx(broken, rel=1e-5)

@@ -122,19 +122,52 @@ def test_after_sigterm_the_step_is_saved_and_the_exit_code_says_so(tmp_path: Pat
 
 
 @pytest.mark.gang
-def test_the_chief_alone_saves_what_was_run_of_the_steps_that_were_counted(tmp_path: Path) -> None:
-    """At step 15, the sixth of its epoch, five steps wait: the chief can't run them without the others."""
-    whole = run_gang(PROGRAM, "--grouped", members=2)
-    run = {"members": 2, "spec": spec(tmp_path, everySteps=100)}
-    chief, _ = run_members(PROGRAM, "--grouped", "--term-at", "15", **run)
-    assert chief.code == 77, chief.output[-2000:]
-    assert [path.name for path in tmp_path.glob("*")] == ["checkpoint-10.npz"]
-    resumed = run_gang(PROGRAM, "--grouped", **run)
+@pytest.mark.parametrize(
+    ("args", "members", "rank"),
+    [
+        (("--grouped",), 2, -1),
+        (("--grouped", "--normalize"), 3, -1),
+        ((), 2, 1),
+        (("dataset", "--grouped"), 2, 1),
+    ],
+    ids=["several-steps-a-call", "three-members", "each-step", "dataset"],
+)
+def test_after_sigterm_all_members_stop_before_the_same_batch(
+    tmp_path: Path, args: tuple[str, ...], members: int, rank: int
+) -> None:
+    """The signal comes to all, one after the other, or to one alone. No step is lost, and no metric of the epoch."""
+    whole = run_gang(PROGRAM, *args, members=members)
+    run: dict[str, Any] = {"members": members, "spec": spec(tmp_path, everySteps=100)}
+    told = run_members(PROGRAM, *args, "--term-at", "15", "--term-rank", str(rank), **run)
+    assert [member.code for member in told] == [77] * members, told[0].output[-2000:]
+    [saved] = tmp_path.glob("*.npz")
+    stopped = int(saved.stem.split("-")[1])
+    assert 15 <= stopped <= 20
+    resumed = run_gang(PROGRAM, *args, **run)
     for mine, theirs in zip(resumed, whole, strict=True):
-        # without the history: the metrics of the epoch that it broke off in can't be added up by the chief alone
-        for key in ("weights", "iterations", "evaluated", "rate"):
-            assert_same(mine[key], theirs[key], key)
-    assert [result["steps"] for result in resumed] == [STEPS - 10] * 2
+        assert_same_end(mine, theirs)
+    assert [result["steps"] for result in resumed] == [STEPS - stopped] * members
+
+
+@pytest.mark.gang
+def test_a_gang_that_saves_nothing_ends_at_once_on_sigterm() -> None:
+    told = run_members(PROGRAM, "--epochs", "500", "--term-at", "15", "--term-rank", "-1", members=2)
+    assert [member.code for member in told] == [-15, -15], told[0].output[-2000:]
+
+
+@pytest.mark.gang
+@pytest.mark.parametrize(("before", "after"), [(2, 3), (3, 1)])
+def test_a_gang_of_another_size_goes_on_with_the_same_numbers(tmp_path: Path, before: int, after: int) -> None:
+    """The last batch of an epoch has 8 examples, which three members can't share evenly."""
+    whole = run_gang(PROGRAM, "--grouped", members=1)
+    dead = run_members(PROGRAM, "--grouped", "--die-at", "14", members=before, spec=spec(tmp_path))
+    assert dead[0].code == -9
+    resumed = run_members(PROGRAM, "--grouped", members=after, spec=spec(tmp_path))
+    for member in resumed:
+        assert member.code == 0, member.output[-2000:]
+        assert_same_end({**member.result, "counted": 0}, {**whole[0], "counted": 0})
+    said = f"fit goes on with {after} members, the checkpoint is of {before}: the global batches are the same\n"
+    assert said in resumed[0].output
 
 
 def test_without_patches_of_keras_a_run_resumes_at_an_epoch(tmp_path: Path) -> None:

@@ -88,6 +88,38 @@ def test_after_sigterm_the_step_is_saved_and_the_exit_code_says_so(tmp_path: Pat
     assert resumed["start"] == 7
 
 
+@pytest.mark.gang
+@pytest.mark.parametrize(("members", "rank"), [(2, -1), (2, 1), (3, -1)])
+def test_after_sigterm_all_members_stop_after_the_same_step(tmp_path: Path, members: int, rank: int) -> None:
+    """The signal comes to them one after the other, or to one alone; the end is at once, and no step is repeated."""
+    late = ("--steps", "40", "--pause", "0.02")
+    told = run_members(
+        PROGRAM,
+        *late,
+        "--term-at",
+        "7",
+        "--term-rank",
+        str(rank),
+        members=members,
+        spec=spec(tmp_path, everySteps=100),
+    )
+    assert [member.code for member in told] == [77] * members, told[-1].output[-2000:]
+    [stopped] = steps(tmp_path)
+    assert 7 <= stopped <= 11
+    resumed = run_gang(PROGRAM, "--steps", "14", members=members, spec=spec(tmp_path, everySteps=100))
+    assert [result["start"] for result in resumed] == [stopped] * members
+    whole = run_gang(PROGRAM, "--steps", "14", members=members, spec=spec(tmp_path / "other"))
+    assert_same_end(resumed[0], whole[0])
+
+
+@pytest.mark.gang
+def test_a_chief_that_alone_calls_save_saves_and_ends_alone(tmp_path: Path) -> None:
+    late = ("--steps", "300", "--pause", "0.02", "--chief-only")
+    told = run_members(PROGRAM, *late, "--term-at", "7", members=2, spec=spec(tmp_path, everySteps=100))
+    assert told[0].code == 77, told[0].output[-2000:]
+    assert 7 <= steps(tmp_path)[-1] <= 9
+
+
 def test_a_file_tells_what_it_holds(tmp_path: Path) -> None:
     run_gang(PROGRAM, "--steps", "5", members=1, spec=spec(tmp_path))
     with np.load(tmp_path / "checkpoint-5.npz") as file:

@@ -97,7 +97,7 @@ def test_a_saved_model_serves_without_keras(tmp_path: Path) -> None:
 def test_sigterm_to_any_member_saves_and_ends_all_with_77(tmp_path: Path, asked: str) -> None:
     checkpoint = {"path": str(tmp_path / "checkpoints")}
     with Trainers(document(training(epochs=100000), checkpoint=checkpoint), 2) as trainers:
-        trainers.wait_for_report(lambda report: report["step"] > 5)
+        trainers.wait_for_report(lambda report: report.get("step", 0) > 5)
         trainers.processes[trainers.names.index(asked)].send_signal(signal.SIGTERM)
         assert trainers.wait() == [77, 77]
         last = trainers.output().splitlines()[-1]
@@ -109,7 +109,7 @@ def test_sigterm_to_any_member_saves_and_ends_all_with_77(tmp_path: Path, asked:
 @pytest.mark.gang
 def test_a_lost_peer_ends_the_others_with_75() -> None:
     with Trainers(document(training(epochs=100000)), 2) as trainers:
-        trainers.wait_for_report(lambda report: report["step"] > 5)
+        trainers.wait_for_report(lambda report: report.get("step", 0) > 5)
         trainers.processes[1].kill()
         assert trainers.wait()[0] == 75
         assert "a peer was lost: " in trainers.output()

@@ -47,16 +47,19 @@ def epochs_of(trainers: Trainers) -> list[str]:
     return [row.rpartition(" (")[0] for row in trainers.output().splitlines() if row.startswith("epoch")]
 
 
-@pytest.mark.parametrize(("before", "after"), [(1, 1), (2, 1), (1, 2)])
-def test_killed_in_the_middle_it_ends_as_if_nothing_had_been(tmp_path: Path, before: int, after: int) -> None:
-    with trained(job(tmp_path / "whole")) as trainers:
+@pytest.mark.parametrize(("before", "after", "batch"), [(1, 1, 96), (2, 1, 96), (1, 2, 96), (2, 3, 100)])
+def test_killed_in_the_middle_it_ends_as_if_nothing_had_been(
+    tmp_path: Path, before: int, after: int, batch: int
+) -> None:
+    """Also with another number of members, where they can't share a batch evenly."""
+    with trained(job(tmp_path / "whole", globalBatchSize=batch)) as trainers:
         whole = epochs_of(trainers)
     broken = tmp_path / "broken"
-    with Trainers(job(broken), before) as trainers:
-        trainers.wait_for_report(lambda report: report["step"] > 150)  # in epoch 2: 84 steps make one
+    with Trainers(job(broken, globalBatchSize=batch), before) as trainers:
+        trainers.wait_for_report(lambda report: report.get("step", 0) > 150)  # in epoch 2: 84 steps make one, or 80
         for process in trainers.processes:
             process.kill()
-    with trained(job(broken), after) as trainers:
+    with trained(job(broken, globalBatchSize=batch), after) as trainers:
         first = trainers.output().splitlines()[0]
         resumed = epochs_of(trainers)
     assert first.startswith("training goes on after step ")
@@ -64,7 +67,7 @@ def test_killed_in_the_middle_it_ends_as_if_nothing_had_been(tmp_path: Path, bef
     assert resumed == whole[-len(resumed) :]  # the running epoch's loss and metrics, too
     assert len(resumed) >= EPOCHS - 4
     (ours, position), (theirs, expected) = end_of(broken), end_of(tmp_path / "whole")
-    assert position["step"] == expected["step"] == EPOCHS * 84
+    assert position["step"] == expected["step"] == EPOCHS * -(-8000 // batch)
     assert position["stopping"]["best"] == pytest.approx(expected["stopping"]["best"], rel=1e-5)
     assert list(ours) == list(theirs)
     for name, value in ours.items():
@@ -77,7 +80,7 @@ def test_random_layers_go_on_where_they_were(tmp_path: Path) -> None:
     with trained(job(tmp_path / "whole", model={"layers": layers})) as trainers:
         whole = epochs_of(trainers)
     with Trainers(job(tmp_path / "broken", model={"layers": layers})) as trainers:
-        trainers.wait_for_report(lambda report: report["step"] > 110)
+        trainers.wait_for_report(lambda report: report.get("step", 0) > 110)
         trainers.processes[0].kill()
     with trained(job(tmp_path / "broken", model={"layers": layers})) as trainers:
         assert epochs_of(trainers)[-1] == whole[-1]

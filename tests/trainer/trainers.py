@@ -74,6 +74,7 @@ class Trainers:
         program: Sequence[str] = ("-m", "trainingjob_trainer"),
         cwd: Path | None = None,
         env: Mapping[str, str] | None = None,
+        pass_fds: Sequence[int] = (),
     ) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="trainers-")
         self.folder = Path(self._folder.name)
@@ -99,6 +100,7 @@ class Trainers:
                     stdout=output,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
+                    pass_fds=pass_fds,
                 )
             self.processes.append(process)
 
@@ -132,6 +134,14 @@ class Trainers:
         for process in self.processes:
             process.wait(max(0.1, deadline - time.monotonic()))
         return [process.returncode for process in self.processes]
+
+    def wait_at_most(self, seconds: float) -> list[int | None]:
+        """Give all together so long to end; return their exit codes, None for those that still run."""
+        deadline = time.monotonic() + seconds
+        for process in self.processes:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(max(0.001, deadline - time.monotonic()))
+        return [process.poll() for process in self.processes]
 
     def wait_for_report(self, holds: Callable[[dict[str, Any]], bool], timeout: float = TIMEOUT) -> dict[str, Any]:
         """Wait for a report of the chief for which `holds` is true."""

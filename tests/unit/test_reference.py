@@ -88,7 +88,7 @@ def test_every_rule_is_there_in_the_words_of_the_answer(page: str) -> None:
     missing = [
         f"{cls.__name__}: {rule.message}"
         for cls in classes(Model)
-        for rule in cls.rules
+        for rule in cls.object_rules
         if rule.holds is not None and cls.__name__ in told and rule.message not in told[cls.__name__]
     ]
     assert missing == []

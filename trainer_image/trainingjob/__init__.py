@@ -4,13 +4,14 @@
     trainingjob.report(step=120, total_steps=830, loss=0.31)        # shown by `kubectl get tj`
     (x_train, y_train), (x_test, y_test) = trainingjob.datasets.mnist()
     state = trainingjob.checkpoint(model=model, optimizer=optimizer)    # resumes; state.step, state.save(step)
+    with trainingjob.busy("evaluation"): ...                            # no steps now, and yet not stuck
 
-Outside a TrainingJob `report` and `checkpoint` do nothing, so a program runs the same on a laptop.
+Outside a TrainingJob `report`, `busy` and `checkpoint` do nothing, so a program runs the same on a laptop.
 """
 
 from __future__ import annotations
 
-from trainingjob._progress import flush, report
+from trainingjob._progress import busy, flush, report
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from trainingjob import datasets
     from trainingjob._checkpoint_state import checkpoint
 
-__all__ = ["report", "flush", "checkpoint", "datasets"]
+__all__ = ["report", "busy", "flush", "checkpoint", "datasets"]
 
 
 def __getattr__(name: str) -> Any:

@@ -7,18 +7,25 @@ up.
 `write` copies the values and returns; a thread writes them. At most one write is under way, the next one waits for
 it. The thread is none of the daemon kind: a program that ends writes its last checkpoint to the end. Before
 `os._exit`, call `wait`.
+
+A folder that can't be written to is an error at the start (`claim`): a typo must not burn hours. Later, training goes
+on without the checkpoint that failed, which the log says each time; only where nothing comes after it, in `wait`, it
+is an error. What a replaced chief wants to write is refused: see _checkpoint_fence.py.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 import threading
 
+from trainingjob import _checkpoint_fence as fence
 from trainingjob import _checkpoint_file as file
 from trainingjob._checkpoint_restore import broadcast_restore, parts
-from trainingjob._checkpoint_storage import TEMPORARY, storage
+from trainingjob._checkpoint_storage import TEMPORARY, is_full, storage
+from trainingjob._progress import busy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,6 +54,7 @@ class Checkpoints:
         self.is_chief = is_chief
         self._keep = keep
         self._storage = storage(path)
+        self._fence = fence.Fence(self._storage, fence.pair_of(os.environ))
         self._broken: Set[int] = set()
         self._thread: Optional[threading.Thread] = None
         self._error: Optional[BaseException] = None
@@ -66,13 +74,17 @@ class Checkpoints:
             position: what else is needed to go on: plain JSON.
 
         Raises:
-            OSError: the checkpoint before this one could not be written.
+            FencedError: a later generation has the folder.
+            TypeError: the checkpoint before this one held something that can't be saved.
         """
         name = _name(step)
         if self.is_chief:
-            arrays = {key: value_of(variable) for key, variable in variables.items()}
-            position = dict(position)
-            self.wait()
+            with busy("checkpoint"):
+                arrays = {key: value_of(variable) for key, variable in variables.items()}
+                position = dict(position)
+                self._join()
+            if self._error is not None and not isinstance(self._error, self._storage.errors):
+                raise self._error
             self._thread = threading.Thread(target=self._write, args=(step, arrays, position), name="checkpoint")
             self._thread.start()
         return self._storage.path(name)
@@ -81,17 +93,33 @@ class Checkpoints:
         """Wait until the last checkpoint is written.
 
         Raises:
-            OSError: it could not be.
+            FencedError: a later generation has the folder.
+            OSError: it could not be written.
         """
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
+        with busy("checkpoint"):
+            self._join()
         error, self._error = self._error, None
-        if error is not None:
-            raise OSError(
-                f"checkpoint: cannot write to {self.path}: {error}. Is spec.checkpoint a volume or address that the "
-                "chief may write to, with space left?"
-            ) from error
+        if error is None:
+            return
+        if isinstance(error, self._storage.errors):
+            raise self._trouble(error) from error
+        raise error
+
+    def claim(self) -> None:
+        """Take the folder for this process's generation; the chief calls it before it reads the folder.
+
+        Raises:
+            FencedError: a later generation has it.
+            OSError: nothing can be written there. A full disk is no error: there may be space later.
+        """
+        if not self.is_chief:
+            return
+        try:
+            self._fence.claim()
+        except self._storage.errors as error:
+            if not is_full(error):
+                raise self._trouble(error) from error
+            log.error("%s Nothing is saved until there is.", self._trouble(error))
 
     def read(self, step: Optional[int] = None) -> Optional[Tuple[Dict[str, Any], Dict[str, Any]]]:
         """Return (name → numpy array, position) of `step`, or of the newest that is whole; None if there is none."""
@@ -117,7 +145,8 @@ class Checkpoints:
         if self.is_chief:
             self.wait()
             data = json.dumps({"step": step}).encode()
-            self._storage.write(COMPLETE, lambda stream: _put(stream, data))
+            self._fence.check()
+            self._storage.write(COMPLETE, lambda stream: _put(stream, data), self._fence.check)
 
     def reopen(self) -> None:
         """Take `complete` back: training goes on, for more epochs than it had."""
@@ -129,15 +158,36 @@ class Checkpoints:
         try:
             with self._storage.open(COMPLETE) as stream:
                 return int(json.loads(stream.read())["step"])
-        except FileNotFoundError:
+        except (FileNotFoundError, ValueError, KeyError, TypeError):  # not there, or cut off
             return None
 
+    def _join(self) -> None:
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
     def _write(self, step: int, arrays: Dict[str, Any], position: Dict[str, Any]) -> None:
+        self._error = None
         try:
-            self._storage.write(_name(step), lambda stream: file.save(stream, arrays, position))
-            self._prune(step)
-        except BaseException as error:  # raised by the next `wait`
+            self._fence.hold()
+            self._storage.write(
+                _name(step), lambda stream: file.save(stream, arrays, position), before=self._fence.check
+            )
+        except BaseException as error:  # raised by `wait`, or the next `write`
             self._error = error
+            if isinstance(error, self._storage.errors):
+                log.error("step %d is not saved, training goes on: %s", step, self._trouble(error))
+            return
+        try:
+            self._prune(step)
+        except self._storage.errors as error:
+            log.warning("checkpoint: older ones can't be removed from %s: %s", self.path, error)
+
+    def _trouble(self, error: BaseException) -> OSError:
+        return OSError(
+            f"checkpoint: cannot write to {self.path}: {error}. Is spec.checkpoint a volume or address that the "
+            "chief may write to, with space left?"
+        )
 
     def _prune(self, written: int) -> None:
         # What is newer than the one just written stays, unless it was found broken: it is somebody's, not ours.

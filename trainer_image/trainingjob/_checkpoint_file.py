@@ -9,6 +9,7 @@ the JSON entry names the type.
 
 from __future__ import annotations
 
+import errno
 import json
 import zipfile
 
@@ -84,7 +85,13 @@ def load(stream: IO[bytes]) -> Tuple[Dict[str, Any], Dict[str, Any]]:
                 with archive.open(name + ".npy") as entry:
                     arrays[name] = unpack(numpy.lib.format.read_array(entry, allow_pickle=False), kind)
             return arrays, header["position"]
-    except (zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
+    except NewerError:
+        raise
+    except OSError as error:
+        if error.errno not in (None, errno.EINVAL):  # a disk that can't be read says nothing about the file
+            raise
+        raise BrokenError(f"{type(error).__name__}: {error}") from error
+    except Exception as error:  # damaged bytes lead zipfile and numpy to errors of any kind
         raise BrokenError(f"{type(error).__name__}: {error}") from error
 
 

@@ -95,6 +95,17 @@ class Termination:
             self._before(number, frame)
 
 
+def end_on_sigterm() -> None:
+    """Let SIGTERM end the program, where it has no handler of its own and nothing would be saved.
+
+    TensorFlow takes the signal when it makes a strategy of several members, and does nothing with it: such a program
+    would use up the whole grace period for nothing.
+    """
+    is_main = threading.current_thread() is threading.main_thread()
+    if is_main and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
 termination = Termination()
 
 

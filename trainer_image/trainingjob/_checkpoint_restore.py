@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import logging
 
+from trainingjob._checkpoint_fence import FencedError
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Dict, List, Mapping, Optional, Tuple
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from trainingjob._checkpoint import Checkpoints
 
 CHUNK = 4 * 2**20  # int64 numbers of one all-reduce, that is 32 MiB: bounds the memory it takes beside the values
-NOTHING, FOUND, FAILED = 0, 1, 2
+NOTHING, FOUND, FAILED, FENCED = 0, 1, 2, 3
 log = logging.getLogger("trainingjob")
 
 
@@ -46,24 +48,36 @@ def broadcast_restore(
 
 
 def broadcast_read(checkpoints: Checkpoints, strategy: Any) -> Optional[Tuple[Dict[str, Any], Dict[str, Any]]]:
-    """Return on all members what `Checkpoints.read` returns on the chief. All members must call it."""
+    """Return on all members what `Checkpoints.read` returns on the chief. All members must call it.
+
+    Raises:
+        FencedError: a later generation has the folder.
+        OSError: nothing can be written there.
+        ValueError: what is there can't be read.
+    """
     if members(strategy) == 1:
+        checkpoints.claim()
         return checkpoints.read()
     found, text = None, ""
     kind = NOTHING
     if checkpoints.is_chief:
         try:
+            checkpoints.claim()
             found = checkpoints.read()
             if found is not None:
                 kind, text = FOUND, json.dumps([_layout(found[0]), found[1]])
+        except FencedError as error:
+            kind, text = FENCED, str(error)
         except Exception as error:  # any: all members must hear of it, whatever it is
             kind, text = FAILED, f"{type(error).__name__}: {error}"
     kind, length = (int(number) for number in _sum(strategy, _integers([kind, len(text.encode())])))
     if kind == NOTHING:
         return None
     text = _broadcast(strategy, text.encode(), length).decode()
+    if kind == FENCED:
+        raise FencedError(text)
     if kind == FAILED:
-        raise ValueError(f"checkpoint: the chief cannot read {checkpoints.path}: {text}")
+        raise ValueError(f"checkpoint: the chief cannot use {checkpoints.path}: {text}")
     layout, position = json.loads(text)
     arrays = {}
     for name, kind_name, shape in layout:  # one at a time: nowhere are there two copies of the whole

@@ -11,6 +11,8 @@ from __future__ import annotations
 from trainingjob import _checkpoint_job as job
 from trainingjob._checkpoint import Checkpoints, broadcast_restore
 from trainingjob._checkpoint_variables import collect, strategy_of
+from trainingjob._progress import note_resumed
+from trainingjob._stop import ALONE, GO, stop
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,28 +42,38 @@ class State:
     def save(self, step: int, **position: Any) -> None:
         """Say that `step` steps are done; write a checkpoint if one is due.
 
-        Call it after every step: it costs next to nothing when no checkpoint is due. Every member may call it, the
-        chief alone writes. After SIGTERM (a drain, a deletion) the chief writes at once and ends with exit code 77.
+        Call it after every step, on every member: it costs next to nothing when no checkpoint is due. The chief
+        alone writes. After SIGTERM (a drain, a deletion) all members go on to the end of the same step, the chief
+        writes it, and all end with exit code 77. If only the chief calls `save`, it writes and ends alone.
 
         Args:
             step: steps (optimizer updates) done since the start of the job.
             **position: what else the loop needs to go on, as plain JSON; `state.position` after a restart.
 
+        A checkpoint that can't be written is said in the log, and training goes on.
+
         Raises:
-            OSError: the checkpoint before this one could not be written.
+            SystemExit: the program was told to end, and all is saved: exit code 77. Let it pass.
+            FencedError: this trainer was replaced by another one: a SystemExit with exit code 75.
         """
-        if self._checkpoints is None or self._schedule is None or not self._checkpoints.is_chief:
+        if self._checkpoints is None or self._schedule is None:
             return
         step = int(step)
         self._last = (step, position)
-        if job.termination.requested:
+        verdict = stop.at(step)
+        if verdict != GO and (verdict != ALONE or self._checkpoints.is_chief):
             self.finish()
+            stop.saved(is_chief=self._checkpoints.is_chief)
             raise SystemExit(job.PREEMPTED)
-        if self._schedule.is_due(step):
+        if self._checkpoints.is_chief and self._schedule.is_due(step):
             self._write(step, position)
 
     def finish(self) -> None:
-        """Write what the last `save` said, if it is not written, and wait until it is. Optional."""
+        """Write what the last `save` said, if it is not written, and wait until it is. Optional.
+
+        Raises:
+            OSError: it could not be written.
+        """
         if self._checkpoints is None or not self._checkpoints.is_chief:
             return
         step, position = self._last
@@ -96,6 +108,7 @@ def checkpoint(**objects: Any) -> State:
             `.variables`, and lists of these.
 
     Raises:
+        OSError: nothing can be written to the folder.
         ValueError: the checkpoint belongs to another model, or something has no variables yet.
         TypeError: an object has no variables.
     """
@@ -111,5 +124,7 @@ def checkpoint(**objects: Any) -> State:
     schedule = job.Schedule(settings)
     if position is not None:
         schedule.start(int(position["step"]))
-    job.termination.watch()
-    return State(checkpoints, schedule, variables, position)
+        note_resumed(position["step"])
+    state = State(checkpoints, schedule, variables, position)
+    stop.begin(state.step, strategy)
+    return state

@@ -7,11 +7,12 @@ disk, not only in the page cache, before it gets its name.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import IO, Any, Callable, List, Union
+    from typing import IO, Any, Callable, List, Optional, Tuple, Type, Union
 
 TEMPORARY = ".writing"
 
@@ -21,8 +22,18 @@ def storage(path: str) -> Union[Local, Remote]:
     return Remote(path) if "://" in path else Local(path)
 
 
+def is_full(error: BaseException) -> bool:
+    """Whether a write failed for lack of space, which may be there again later."""
+    if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+        return True
+    return type(error).__name__ == "ResourceExhaustedError"  # TensorFlow's word for it
+
+
 class Local:
     """A folder that the operating system knows."""
+
+    #: What is raised when the folder is in trouble, rather than the program.
+    errors: Tuple[Type[BaseException], ...] = (OSError,)
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
@@ -42,15 +53,35 @@ class Local:
         """Open a file for reading."""
         return open(self.path(name), "rb")
 
-    def write(self, name: str, fill: Callable[[IO[bytes]], None]) -> None:
-        """Let `fill` write a file that appears under its name only when it is whole."""
+    def write(self, name: str, fill: Callable[[IO[bytes]], None], before: Optional[Callable[[], Any]] = None) -> None:
+        """Let `fill` write a file that appears under its name only when it is whole, and `before` has not raised.
+
+        Of a write that fails nothing stays: neither does it take space from others, nor the name from what was there.
+        """
         os.makedirs(self.folder, exist_ok=True)
         temporary = self.path(name + TEMPORARY)
-        with open(temporary, "wb") as stream:
-            fill(stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, self.path(name))
+        try:
+            with open(temporary, "wb") as stream:
+                fill(stream)
+                stream.flush()
+                os.fsync(stream.fileno())
+            if before is not None:
+                before()
+            os.replace(temporary, self.path(name))
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.remove(temporary)
+            raise
+        self._keep_names()
+
+    def _keep_names(self) -> None:
+        """Have the new name on the disk before older files go; not every file system knows how."""
+        with contextlib.suppress(OSError):
+            folder = os.open(self.folder, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
 
     def remove(self, name: str) -> None:
         """Remove a file; it may be gone already."""
@@ -67,6 +98,8 @@ class Remote:
         self.folder = folder.rstrip("/")
         self._gfile: Any = tensorflow.io.gfile
         self._missing: Any = tensorflow.errors.NotFoundError
+        #: What is raised when the folder is in trouble, rather than the program.
+        self.errors: Tuple[Type[BaseException], ...] = (OSError, tensorflow.errors.OpError)
 
     def path(self, name: str) -> str:
         """The whole address of a file of the folder."""
@@ -89,13 +122,20 @@ class Remote:
         except self._missing as error:
             raise FileNotFoundError(str(error)) from error
 
-    def write(self, name: str, fill: Callable[[IO[bytes]], None]) -> None:
-        """Let `fill` write a file that appears under its name only when it is whole."""
+    def write(self, name: str, fill: Callable[[IO[bytes]], None], before: Optional[Callable[[], Any]] = None) -> None:
+        """Let `fill` write a file that appears under its name only when it is whole, and `before` has not raised."""
         self._gfile.makedirs(self.folder)
         temporary = self.path(name + TEMPORARY)
-        with self._gfile.GFile(temporary, "wb") as stream:
-            fill(_Stream(stream))  # type: ignore[arg-type]
-        self._gfile.rename(temporary, self.path(name), overwrite=True)
+        try:
+            with self._gfile.GFile(temporary, "wb") as stream:
+                fill(_Stream(stream))  # type: ignore[arg-type]
+            if before is not None:
+                before()
+            self._gfile.rename(temporary, self.path(name), overwrite=True)
+        except BaseException:
+            with contextlib.suppress(*self.errors):
+                self._gfile.remove(temporary)
+            raise
 
     def remove(self, name: str) -> None:
         """Remove a file; it may be gone already."""

@@ -4,6 +4,9 @@ A call merges its values into one slot and returns; a daemon thread sends the sl
 often as `spacing` says. What was overwritten before it was sent is not sent, but for the extremes: the lowest and the
 highest value of each metric are exact, over all that was ever reported. A launcher that is slow or gone costs the
 program nothing; the slot is offered again until it has been taken.
+
+What the launcher must know to tell a pause from a stall does not wait for its turn: where the trainer has resumed,
+and what it is busy with besides steps (`busy`).
 """
 
 from __future__ import annotations
@@ -19,17 +22,19 @@ import time
 # nothing, and so it can be in programs that start often. Type checkers know this name.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Dict, Optional, Set, Tuple
+    from typing import Any, Dict, List, Optional, Set, Tuple
 
     Extremes = Tuple[float, Optional[int], float, Optional[int]]
 
 SOCKET_VARIABLE = "TRAININGJOB_SOCKET"
 MAX_METRICS = 64
 SEND_SECONDS = 1.0
-#: For so long after its start a program tells its steps more often: short runs have a speed, too.
-EARLY_SECONDS = 10.0
-EARLY_SEND_SECONDS = 0.25
 RETRY_SECONDS = 1.0
+#: For so long after its start a program tells its steps each URGENT_SECONDS: one that dies again and again soon after
+#: its restart has come further, or has not, and the job's fate depends on which.
+EARLY_SECONDS = 10.0
+URGENT_SECONDS = 0.25  # the least between two sends, so that many short pauses cost next to nothing
+BUSY = ("starting", "evaluation", "checkpoint")
 FLUSH_SECONDS = 1.0
 _METRIC_NAME = r"[A-Za-z_][A-Za-z0-9_./-]{0,62}"
 _MAX_COUNT = 2**53 - 1
@@ -45,6 +50,7 @@ class Sender:
         #: Metric -> lowest, its step, highest, its step. Replaced, never changed: the thread reads them unlocked.
         self._extremes: Dict[str, Extremes] = {}
         self._knows_step = False  # from the program itself, or from `fit`
+        self._busy: List[str] = []
         self._warned: Set[str] = set()
         self.renew()
 
@@ -53,6 +59,7 @@ class Sender:
         self._lock = threading.RLock()  # again by the same thread: a signal handler may report too
         self._sending = threading.Lock()
         self._changed = threading.Event()
+        self._urgent = threading.Event()
         self._thread: Optional[threading.Thread] = None
         self._dirty = False
 
@@ -88,10 +95,38 @@ class Sender:
                 if number is not None and not passing:
                     self._note_extremes(name, number)
         self._values["time"] = time.monotonic()
+        self._offer()
+
+    def _offer(self) -> None:
         self._dirty = True
         if self._thread is None:
             self._start()
         self._changed.set()
+
+    def resumed(self, step: Any) -> None:
+        """Say at once that this run of the program began with `step` steps done before."""
+        with self._lock:
+            self._set(self._values, "resumedStep", _whole(step))
+            self._urgent.set()
+            self._offer()
+
+    def begin_busy(self, what: str) -> None:
+        """Say at once that the program does `what` instead of steps."""
+        with self._lock:
+            self._busy.append(what)
+            self._tell_busy()
+
+    def end_busy(self, what: str) -> None:
+        """Say at once that it is done with `what`; what was around that goes on."""
+        with self._lock:
+            if what in self._busy:
+                self._busy.remove(what)
+            self._tell_busy()
+
+    def _tell_busy(self) -> None:
+        self._values["busy"] = self._busy[-1] if self._busy else ""
+        self._urgent.set()
+        self._offer()
 
     def _note_extremes(self, name: str, value: float) -> None:
         step = self._values.get("step")
@@ -146,11 +181,13 @@ class Sender:
         while True:
             self._changed.wait()
             self._changed.clear()
-            if self._send(FLUSH_SECONDS):
-                time.sleep(spacing(time.monotonic() - began))
-            else:  # perhaps the program says nothing more for a long time: try again without it
+            self._urgent.clear()
+            is_sent = self._send(FLUSH_SECONDS)
+            if not is_sent:  # perhaps the program says nothing more for a long time: try again without it
                 self._changed.set()
-                time.sleep(RETRY_SECONDS)
+            time.sleep(URGENT_SECONDS)
+            pause = spacing(time.monotonic() - began) if is_sent else RETRY_SECONDS
+            self._urgent.wait(pause - URGENT_SECONDS)
 
     def _send(self, timeout: float) -> bool:
         """Send the slot, if there is anything new in it; return False when that failed."""
@@ -181,7 +218,7 @@ class Sender:
 
 def spacing(age: float) -> float:
     """Return the seconds between two reports of a program that began to report `age` seconds ago."""
-    return EARLY_SEND_SECONDS if age < EARLY_SECONDS else SEND_SECONDS
+    return URGENT_SECONDS if age < EARLY_SECONDS else SEND_SECONDS
 
 
 def _number(value: Any) -> Optional[float]:
@@ -269,3 +306,50 @@ def observe(step: Any, name: str, value: Any) -> None:
     sender = _start()
     if sender is not None:
         sender.observe(step, {name: value})
+
+
+def note_resumed(step: Any) -> None:
+    """Tell the job that this run of the program goes on after `step` steps, from a checkpoint."""
+    sender = _start()
+    if sender is not None:
+        sender.resumed(step)
+
+
+def busy(what: str = "evaluation") -> Busy:
+    """Say that the program is busy with something else than training steps, while the block runs.
+
+        with trainingjob.busy("evaluation"):
+            evaluate(model)
+
+    A job with `failurePolicy.stallSeconds` that sees no step for so long takes the program for stuck; meanwhile it
+    waits ten times as long. Costs next to nothing, blocks may lie in each other, and outside a TrainingJob it does
+    nothing. `model.evaluate` inside of `fit`, and checkpoints, say it by themselves.
+
+    Args:
+        what: "evaluation", "checkpoint" or "starting".
+
+    Raises:
+        ValueError: `what` is something else.
+    """
+    if what not in BUSY:
+        raise ValueError(f"trainingjob.busy({what!r}): it must be one of {', '.join(BUSY)}")
+    return Busy(what)
+
+
+class Busy:
+    """What `busy` returns: a context manager, to be entered once."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._sender: Optional[Sender] = None
+
+    def __enter__(self) -> Busy:
+        self._sender = _start()
+        if self._sender is not None:
+            self._sender.begin_busy(self._what)
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        sender, self._sender = self._sender, None
+        if sender is not None:
+            sender.end_busy(self._what)

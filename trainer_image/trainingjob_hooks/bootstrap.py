@@ -19,12 +19,18 @@ if TYPE_CHECKING:
 
 #: The number of the hooked process, for those that it starts.
 MARK = "TRAININGJOB_HOOKED"
+#: Where the launcher wants the stacks of a stuck program: see `trainingjob._stack`.
+STACK_VARIABLE = "TRAININGJOB_STACK_FD"
 FRAMEWORKS = ("tensorflow", "keras", "tf_keras")
 
 
 def start() -> None:
     """Wait for the import of TensorFlow or Keras, when this process belongs to a TrainingJob."""
     environ = os.environ
+    if environ.get(STACK_VARIABLE):
+        from trainingjob._stack import show_on_signal
+
+        show_on_signal(environ)
     if not environ.get("TRAININGJOB_SOCKET") and not environ.get("TRAININGJOB_SPEC"):
         return
     if environ.get(MARK, str(os.getpid())) != str(os.getpid()):

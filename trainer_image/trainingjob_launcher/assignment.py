@@ -9,6 +9,8 @@ import re
 from typing import Any, Dict, Mapping
 
 from trainingjob_launcher.fields import ContractError, short
+from trainingjob_launcher.ledger import Ledger
+from trainingjob_launcher.policy import Policy
 
 VERSION = 1
 
@@ -26,6 +28,10 @@ SECRET_VARIABLES = ("TRAININGJOB_KEY",)
 SOCKET_VARIABLE = "TRAININGJOB_SOCKET"
 #: Set by the launcher for the trainer: who it is, `chief-0`, `worker-3` or `evaluator-0`.
 MEMBER_VARIABLE = "TRAININGJOB_MEMBER"
+#: Set by the launcher for the trainer: the generation that it belongs to, `CHIEF_INCARNATION.NUMBER`.
+GENERATION_VARIABLE = "TRAININGJOB_GENERATION"
+#: Set by the launcher for the trainer: the number of an open file that takes a stack (`faulthandler`) on SIGUSR2.
+STACK_VARIABLE = "TRAININGJOB_STACK_FD"
 #: The JSON document that says what to train: for the launcher a text that it hands on, but for a few keys.
 SPEC_VARIABLE = "TRAININGJOB_SPEC"
 
@@ -47,11 +53,12 @@ def member_name(role: str, index: int) -> str:
 class Assignment:
     """What one member is told when its container starts.
 
-    `key` is the job's rendezvous key in hex, the same for all its members. `report_*` are empty for workers:
-    only the chief's launcher reports. `files` are the program's inline files, written to `work_dir` before the
-    trainer starts; `source_dir` is a mounted folder whose files are copied there instead. `spec` is the JSON document
-    of what to train, "" for none. `tensorboard_dir` is the folder that the chief's launcher writes event files to, ""
-    for none.
+    `key` is the job's rendezvous key in hex, the same for all its members. The chief's launcher reports to
+    `report_url`, a worker's only that it has lost its chief. `ledger` is what was reported last when the pod was
+    made; `pod_failures` is how many pods of the whole job had failed by then in a way that counts. `files` are the
+    program's inline files, written to `work_dir` before the trainer starts; `source_dir` is a mounted folder whose
+    files are copied there instead. `spec` is the JSON document of what to train, "" for none. `tensorboard_dir` is
+    the folder that the chief's launcher writes event files to, "" for none.
     """
 
     job: str
@@ -74,6 +81,9 @@ class Assignment:
     report_token_file: str = ""
     report_interval_seconds: float = 5.0
     tensorboard_dir: str = ""
+    policy: Policy = dataclasses.field(default_factory=Policy)
+    ledger: Ledger = dataclasses.field(default_factory=Ledger)
+    pod_failures: int = 0
     pod_name: str = ""
     pod_uid: str = ""
     pod_ip: str = ""
@@ -114,6 +124,9 @@ class Assignment:
             "TRAININGJOB_REPORT_TOKEN_FILE": self.report_token_file,
             "TRAININGJOB_REPORT_INTERVAL": f"{self.report_interval_seconds:g}" if self.report_url else "",
             "TRAININGJOB_TENSORBOARD_DIR": self.tensorboard_dir,
+            "TRAININGJOB_POLICY": "" if self.policy == Policy() else self.policy.encode(),
+            "TRAININGJOB_LEDGER": "" if self.ledger == Ledger() else self.ledger.encode(),
+            "TRAININGJOB_POD_FAILURES": str(self.pod_failures) if self.pod_failures else "",
         }
         env.update({name: value for name, value in optional.items() if value})
         return env
@@ -162,6 +175,9 @@ class Assignment:
             report_token_file=env.get("TRAININGJOB_REPORT_TOKEN_FILE", ""),
             report_interval_seconds=_seconds_env(env, "TRAININGJOB_REPORT_INTERVAL", 5.0),
             tensorboard_dir=env.get("TRAININGJOB_TENSORBOARD_DIR", ""),
+            policy=Policy.decode(env.get("TRAININGJOB_POLICY", "")),
+            ledger=Ledger.decode(env.get("TRAININGJOB_LEDGER", ""), "TRAININGJOB_LEDGER"),
+            pod_failures=_int_env({"TRAININGJOB_POD_FAILURES": "0", **env}, "TRAININGJOB_POD_FAILURES"),
             pod_name=env.get("TRAININGJOB_POD_NAME", ""),
             pod_uid=env.get("TRAININGJOB_POD_UID", ""),
             pod_ip=env.get("TRAININGJOB_POD_IP", ""),

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import signal
-from typing import Optional, Sequence
+from typing import List, Optional, Sequence
 
 from trainingjob_launcher.contract import Failure
 from trainingjob_launcher.messages import TrainerExit
@@ -26,6 +26,10 @@ _NOISE = re.compile(
     re.IGNORECASE,
 )
 _LINES_THAT_SPEAK = 15
+#: TensorFlow tells at length that all is well, also of connections: `I0000 00:00:…`, `2026-…: I tensorflow/…`.
+_INFORMATION = re.compile(r"^(?:I[0-9]{4} [0-9:.]+ |[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9:.]+: I )")
+#: A program ends with these on purpose, to be started again: 42 as it likes, 77 after it has saved, 143 by SIGTERM.
+RESTART_CODES = frozenset({42, 77, 143})
 #: Nothing that a peer does ends a trainer with these: the kernel (out of memory), a fault of its own, or a person.
 _OWN_SIGNALS = frozenset({signal.SIGKILL, signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE})
 
@@ -54,13 +58,17 @@ def _said(lines: Sequence[str]) -> Optional[str]:
 
 def is_collateral(end: TrainerExit) -> bool:
     """True when this exit looks like the echo of another member's end."""
-    if end.code == 0 or end.signal in _OWN_SIGNALS:
+    if end.code == 0 or end.signal in _OWN_SIGNALS or end.code in RESTART_CODES:
         return False
     line = exception_line(end.log_lines)
     if line is not None:
         matched = _EXCEPTION.match(line)
         return (matched is not None and matched.group(1) in _PEER_ERRORS) or _NOISE.search(line) is not None
-    return any(_NOISE.search(line) for line in end.log_lines[-_LINES_THAT_SPEAK:])
+    return any(_NOISE.search(line) for line in _that_speak(end.log_lines)[-_LINES_THAT_SPEAK:])
+
+
+def _that_speak(lines: Sequence[str]) -> List[str]:
+    return [line for line in lines if line.strip() and not _INFORMATION.match(line)]
 
 
 def message_of(code: int, number: Optional[int], lines: Sequence[str]) -> str:
@@ -75,7 +83,7 @@ def message_of(code: int, number: Optional[int], lines: Sequence[str]) -> str:
     line = _said(lines)
     if line is not None:
         return line
-    last = next((line for line in reversed(lines) if line.strip()), "")
+    last = next(reversed(_that_speak(lines)), "")
     return f"the trainer ended with exit code {code}" + (f": {last.strip()}" if last else "")
 
 

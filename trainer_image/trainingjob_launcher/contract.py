@@ -1,7 +1,7 @@
 """The two contracts between operator and launcher, behind one door that both sides use.
 
-Contract 1, operator to launcher: `Assignment` (module `assignment`).
-Contract 2, launcher to operator: `Report` (modules `report`, `report_training`, `report_usage`).
+Contract 1, operator to launcher: `Assignment` (modules `assignment`, `policy`, `ledger`).
+Contract 2, launcher to operator: `Report` (modules `report`, `report_training`, `report_usage`, `ledger`).
 
 Both carry a version. A reader refuses a version that it does not know, and names the field that is wrong: a launcher
 and an operator of different releases may meet in one cluster. Fields that a reader does not know are passed over.
@@ -10,6 +10,7 @@ and an operator of different releases may meet in one cluster. Fields that a rea
 from trainingjob_launcher.assignment import (
     DOWNWARD_FIELDS,
     ENV_PREFIX,
+    GENERATION_VARIABLE,
     MAX_SPEC_BYTES,
     MEMBER_VARIABLE,
     RENDEZVOUS_PORT,
@@ -17,6 +18,7 @@ from trainingjob_launcher.assignment import (
     SECRET_VARIABLES,
     SOCKET_VARIABLE,
     SPEC_VARIABLE,
+    STACK_VARIABLE,
     TRAINER_PORT,
     VERSION,
     Assignment,
@@ -24,6 +26,8 @@ from trainingjob_launcher.assignment import (
     read_document,
 )
 from trainingjob_launcher.fields import MAX_METRICS, METRIC_NAME, ContractError, decode_number, encode_number
+from trainingjob_launcher.ledger import LastFailure, Ledger
+from trainingjob_launcher.policy import Policy, Rule
 from trainingjob_launcher.report import (
     MAX_LOG_LINES,
     MAX_REPORT_BYTES,
@@ -39,6 +43,7 @@ from trainingjob_launcher.report_usage import GpuUsage, MemberUsage, Telemetry
 __all__ = [
     "DOWNWARD_FIELDS",
     "ENV_PREFIX",
+    "GENERATION_VARIABLE",
     "MAX_LOG_LINES",
     "MAX_METRICS",
     "MAX_REPORT_BYTES",
@@ -52,6 +57,7 @@ __all__ = [
     "SECRET_VARIABLES",
     "SOCKET_VARIABLE",
     "SPEC_VARIABLE",
+    "STACK_VARIABLE",
     "STATES",
     "TRAINER_PORT",
     "VERSION",
@@ -60,8 +66,12 @@ __all__ = [
     "Extremes",
     "Failure",
     "GpuUsage",
+    "LastFailure",
+    "Ledger",
     "MemberUsage",
+    "Policy",
     "Report",
+    "Rule",
     "Telemetry",
     "Training",
     "decode_number",

@@ -12,6 +12,7 @@ from trainingjob_launcher.contract import (
     METRIC_NAME,
     ContractError,
     Failure,
+    Ledger,
     MemberUsage,
     decode_number,
 )
@@ -32,7 +33,10 @@ class MessageError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class Hello:
-    """Who a member is and where its trainer will listen. `address` is HOST:PORT, IPv6 hosts in brackets."""
+    """Who a member is and where its trainer will listen. `address` is HOST:PORT, IPv6 hosts in brackets.
+
+    `ledger` is the newest that it has seen; `pod_failures` is how many pods had failed when its own was made.
+    """
 
     member: str
     incarnation: int
@@ -40,10 +44,12 @@ class Hello:
     pod_name: str = ""
     pod_uid: str = ""
     accelerators: int = 0
+    ledger: Ledger = dataclasses.field(default_factory=Ledger)
+    pod_failures: int = 0
 
     def to_json(self) -> Dict[str, Any]:
         """Return plain JSON types."""
-        return dataclasses.asdict(self)
+        return {**dataclasses.asdict(self), "ledger": self.ledger.to_json()}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Hello:
@@ -55,6 +61,8 @@ class Hello:
             pod_name=text(value, "pod_name", ""),
             pod_uid=text(value, "pod_uid", ""),
             accelerators=count(value, "accelerators"),
+            ledger=ledger(value),
+            pod_failures=count({"pod_failures": 0, **value}, "pod_failures"),
         )
 
 
@@ -181,6 +189,14 @@ def usage(value: Mapping[str, Any], member: str) -> MemberUsage:
     if found.member != member:
         raise MessageError(f"it is {member} and tells what {found.member} uses")
     return found
+
+
+def ledger(value: Mapping[str, Any]) -> Ledger:
+    """Return the ledger of a message, an empty one where there is none; raises MessageError."""
+    try:
+        return Ledger.from_json(value["ledger"]) if value.get("ledger") is not None else Ledger()
+    except ContractError as error:
+        raise MessageError(str(error)) from error
 
 
 def count(value: Mapping[str, Any], name: str, limit: int = 2**31) -> int:

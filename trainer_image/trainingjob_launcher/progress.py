@@ -26,6 +26,7 @@ from trainingjob_launcher.pace import Pace
 MAX_DATAGRAM = 64 * 1024
 #: What an evaluator has to say: of its other numbers the chief's trainer knows better.
 EVALUATION_PREFIX = "val_"
+BUSY = ("", "starting", "evaluation", "checkpoint")
 STEPS, EPOCHS = "steps", "epochs"
 _MAX_COUNT = 2**53 - 1
 _MAX_ETA = 1e9
@@ -45,20 +46,27 @@ class Progress:
         self._paces = {STEPS: Pace(), EPOCHS: Pace()}
         self._percent: Optional[float] = None
         self._plan: Tuple[str, Optional[int]] = ("", None)  # what the percent is of
+        self._resumed: Optional[int] = None
+        #: What the trainer does that may take long without a step: starting, evaluation, checkpoint. "" is training.
+        self.busy = ""
         self._at = -math.inf
 
     def take(self, document: Any, now: float) -> bool:
         """Take a document of the trainer; return False when there is nothing in it.
 
         Keys: step, totalSteps, epoch, totalEpochs, batchSize, examplesPerSecond, metrics, extremes (metric ->
-        [low, its step, high, its step], over the trainer's life), and `time`, when it was true on the same clock as
-        `now`.
+        [low, its step, high, its step], over the trainer's life), resumedStep (where this trainer began, from a
+        checkpoint), busy (one of `BUSY`), and `time`, when it was true on the same clock as `now`.
         """
         if not isinstance(document, dict):
             return False
         counts = {key: _whole(document.get(key)) for key in ("step", "totalSteps", "epoch", "totalEpochs")}
         self._counts.update({key: value for key, value in counts.items() if value is not None})
         self._batch = _whole(document.get("batchSize")) or self._batch
+        resumed, busy = _whole(document.get("resumedStep")), document.get("busy")
+        self._resumed = self._resumed if resumed is None else resumed
+        if isinstance(busy, str) and busy in BUSY:
+            self.busy = busy
         rate = _number(document.get("examplesPerSecond"))
         if rate is not None and 0 <= rate <= _MAX_RATE:
             self._given_rate = rate
@@ -90,6 +98,7 @@ class Progress:
             examples_per_second=None if rate is None else float(f"{rate:.6g}"),
             metrics=dict(self._metrics),
             extremes=dict(self._extremes),
+            resumed_step=self._resumed,
         )
 
     def _take_metrics(self, metrics: Mapping[Any, Any]) -> None:

@@ -84,6 +84,12 @@ class Listener:
             channel.send({"t": "refused", "why": why})
             self._keep(channel.close())
 
+    def drop(self, connection: int, why: str) -> None:
+        """End a connection at once, without a word; `lost` follows."""
+        channel = self._channels.get(connection)
+        if channel is not None:
+            channel.drop(why)
+
     async def close(self) -> None:
         """Send what waits and end all connections, within a second."""
         if self._server is not None:
@@ -162,9 +168,9 @@ class Caller:
         self._channel: Optional[Channel] = None
         self._task: Optional[asyncio.Future[None]] = None
 
-    def connect(self) -> None:
-        """Look for the chief until it answers."""
-        self._task = asyncio.ensure_future(self._run())
+    def connect(self, delay: float = 0.0) -> None:
+        """Look for the chief until it answers, beginning in `delay` seconds."""
+        self._task = asyncio.ensure_future(self._run(delay))
 
     def send(self, frame: Frame) -> None:
         """Send a frame to the chief, if it is there."""
@@ -183,7 +189,9 @@ class Caller:
         if self._task is not None:
             self._task.cancel()
 
-    async def _run(self) -> None:
+    async def _run(self, delay: float) -> None:
+        if delay > 0:
+            await asyncio.sleep(delay)
         self._channel = await self._find()
         self._connected()
         try:

@@ -16,20 +16,28 @@ from trainingjob_launcher.fields import (
     count,
     mapping,
     member,
+    optional_amount,
     optional_code,
+    optional_count,
     refuse_constant,
     short,
     text,
     unicode,
 )
+from trainingjob_launcher.ledger import Ledger
 from trainingjob_launcher.report_training import Training
 from trainingjob_launcher.report_usage import Telemetry
 
-STATES = ("Forming", "Running", "Succeeded", "Failed")
+#: Forming: members are missing. Restarting: a generation is over, `failure` says why. Terminated: the chief's pod was
+#: asked to go, and the job goes on with the next. ChiefLost: a worker has lost its chief from sight.
+STATES = ("Forming", "Running", "Restarting", "Terminated", "Succeeded", "Failed", "ChiefLost")
 MAX_REPORT_BYTES = 64 * 1024
 MAX_TERMINATION_BYTES = 4096
 MAX_LOG_LINES = 50
+MAX_MEMBERS = 1000
 MAX_TEXT = 1024
+#: So many unreachable members are the last that a report gives up: the status shows as many.
+_MEMBERS_KEPT = 32
 
 _Part = TypeVar("_Part")
 
@@ -88,10 +96,13 @@ class Failure:
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """One message of the chief's launcher.
+    """One message of the chief's launcher; or, in state ChiefLost, of a worker's.
 
-    `(generation, sequence)` orders the reports of a chief; `incarnation` is the chief pod's. `state` is the
-    generation's, `final` says that nothing comes after it.
+    `(generation, sequence)` orders the reports of a chief; `incarnation` is the sender pod's. `state` is the
+    generation's, `final` says that nothing comes after it. `failure` is why the last generation ended. `size` is how
+    many members train, `unreachable` are those that the gang waits for and that have been in it before. `stalled` is
+    for how many seconds there was no step, None while there are. A worker's message has the incarnation of the chief
+    that it lost in `chief_incarnation`.
     """
 
     member: str
@@ -103,6 +114,11 @@ class Report:
     training: Optional[Training] = None
     failure: Optional[Failure] = None
     telemetry: Optional[Telemetry] = None
+    ledger: Optional[Ledger] = None
+    size: Optional[int] = None
+    unreachable: Tuple[str, ...] = ()
+    stalled: Optional[float] = None
+    chief_incarnation: Optional[int] = None
 
     def to_json(self) -> Dict[str, Any]:
         """Return the report as plain JSON types; non-finite numbers as the strings NaN, Infinity, -Infinity."""
@@ -121,13 +137,23 @@ class Report:
             out["failure"] = self.failure.to_json()
         if self.telemetry is not None:
             out["telemetry"] = self.telemetry.to_json()
-        return out
+        if self.ledger is not None:
+            out["ledger"] = self.ledger.to_json()
+        values = {
+            "size": self.size,
+            "unreachable": list(self.unreachable) or None,
+            "stalledSeconds": self.stalled,
+            "chiefIncarnation": self.chief_incarnation,
+        }
+        return {**out, **{name: value for name, value in values.items() if value is not None}}
 
     def encode(self, limit: int = MAX_REPORT_BYTES) -> bytes:
         """Return the report as UTF-8 JSON of at most `limit` bytes.
 
-        What is too much goes in this order: telemetry, which is of the moment; the metrics' extremes; the oldest log
-        lines; metrics from the last; the failure's message. The numbers that order reports always stay.
+        What is too much goes in this order: telemetry, which is of the moment; unreachable members from the last, but
+        for the first few; the metrics' extremes; the oldest log lines; metrics from the last; the failure's message;
+        the other unreachable members; the message of the ledger's last failure. The numbers that order reports, and
+        those of the ledger, always stay.
         """
         report = self
         while True:
@@ -140,6 +166,8 @@ class Report:
         failure, training = self.failure, self.training
         if self.telemetry is not None:
             return dataclasses.replace(self, telemetry=None)
+        if len(self.unreachable) > _MEMBERS_KEPT:
+            return self._missing_fewer(excess, _MEMBERS_KEPT)
         if training is not None and training.extremes is not None:
             return dataclasses.replace(self, training=dataclasses.replace(training, extremes=None))
         if failure is not None and failure.last_log_lines:
@@ -155,7 +183,20 @@ class Report:
         if failure is not None and failure.message:
             message = failure.message[: max(0, len(failure.message) - max(1, excess))]
             return dataclasses.replace(self, failure=dataclasses.replace(failure, message=message))
+        if self.unreachable:
+            return self._missing_fewer(excess, 0)
+        if self.ledger is not None and self.ledger.last is not None and self.ledger.last.message:
+            last = dataclasses.replace(self.ledger.last, message="")
+            return dataclasses.replace(self, ledger=dataclasses.replace(self.ledger, last=last))
         raise ContractError("report", "does not fit the limit even without logs, metrics and message")
+
+    def _missing_fewer(self, excess: int, least: int) -> Report:
+        """Return it with fewer unreachable members, at least so many."""
+        kept, freed = len(self.unreachable), 0
+        while kept > least and freed < excess:
+            kept -= 1
+            freed += len(self.unreachable[kept]) + 3
+        return dataclasses.replace(self, unreachable=self.unreachable[:kept])
 
     @classmethod
     def decode(cls, data: Union[bytes, str]) -> Report:
@@ -190,7 +231,19 @@ class Report:
             training=_part(document, "training", Training.from_json),
             failure=_part(document, "failure", Failure.from_json),
             telemetry=_part(document, "telemetry", Telemetry.from_json),
+            ledger=_part(document, "ledger", Ledger.from_json),
+            size=optional_count(document, "size", "report"),
+            unreachable=_members(document),
+            stalled=optional_amount(document, "stalledSeconds", "report", 1e9),
+            chief_incarnation=optional_count(document, "chiefIncarnation", "report"),
         )
+
+
+def _members(document: Mapping[str, Any]) -> Tuple[str, ...]:
+    names = document.get("unreachable", [])
+    if not isinstance(names, list) or len(names) > MAX_MEMBERS:
+        raise ContractError("unreachable", f"must be a list of at most {MAX_MEMBERS} members")
+    return tuple(member({"unreachable": name}, "unreachable", "unreachable") for name in names)
 
 
 def _part(document: Mapping[str, Any], name: str, read: Callable[[Any], _Part]) -> Optional[_Part]:

@@ -71,6 +71,8 @@ class Training:
     eta_seconds: Optional[float] = None
     examples_per_second: Optional[float] = None
     metrics: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    #: The step that the generation began at, from a checkpoint; None when it began with nothing.
+    resumed_step: Optional[int] = None
     #: None is not told: the metrics are all that is known. Else a metric without extremes has no value that counts.
     extremes: Optional[Mapping[str, Extremes]] = None
 
@@ -84,6 +86,7 @@ class Training:
             "percent": self.percent,
             "etaSeconds": self.eta_seconds,
             "examplesPerSecond": self.examples_per_second,
+            "resumedStep": self.resumed_step,
         }
         out = {name: value for name, value in values.items() if value is not None}
         if self.metrics:
@@ -111,6 +114,7 @@ class Training:
             percent=optional_amount(document, "percent", _PATH, 100.0),
             eta_seconds=optional_amount(document, "etaSeconds", _PATH, 1e9),
             examples_per_second=optional_amount(document, "examplesPerSecond", _PATH, 1e15),
+            resumed_step=optional_count(document, "resumedStep", _PATH),
             metrics={name: decode_number(v, f"{_PATH}.metrics.{name}") for name, v in metrics.items()},
             extremes=None
             if extremes is None

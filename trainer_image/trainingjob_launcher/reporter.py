@@ -1,7 +1,8 @@
 """Posts reports to the operator's intake, in a thread of its own, so that nothing there ever holds up training.
 
 One slot, latest wins: what was not sent in time is not sent at all. At most one report per interval, but the first
-of each state and the last go at once. An intake that is away, slow or unwilling costs a log line per kind of trouble.
+of each state, one that names other unreachable members, questions and the last go at once. An intake that is away,
+slow or unwilling costs a log line per kind of trouble.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 import random
 import threading
 import time
-from typing import TYPE_CHECKING, Callable, Dict, Optional, Set, Tuple
+from typing import TYPE_CHECKING, Callable, Dict, NamedTuple, Optional, Set, Tuple
 from urllib.parse import unquote, urlsplit
 
 from trainingjob_launcher.contract import ContractError, Report
@@ -25,6 +26,8 @@ TIMEOUT = 3.0
 #: Also about how much longer the hole in a job's history is than the operator's absence.
 MAX_BACKOFF = 10.0
 FINAL_PAUSE = 0.5
+#: So much of an answer's text is read.
+_MAX_SAID = 1024
 #: Answers that a repetition does not change.
 _HOPELESS = (400, 404, 409, 413)
 _REMEDIES = {
@@ -33,6 +36,27 @@ _REMEDIES = {
     403: "the token is not for this job or pod",
     409: "it knows a later report",
 }
+
+
+#: What makes a report one that does not wait for its time.
+_Headline = Tuple[int, str, Tuple[str, ...], bool]
+
+
+class Answer(NamedTuple):
+    """What came back: the HTTP status, the seconds of `Retry-After`, if any, and the beginning of the text."""
+
+    status: int
+    retry_after: Optional[float] = None
+    said: str = ""
+
+    @property
+    def taken(self) -> bool:
+        """Whether the report has arrived."""
+        return 200 <= self.status < 300
+
+
+#: Hands one encoded report over; raises OSError when there is no answer.
+Post = Callable[[bytes], Answer]
 
 
 class Intake:
@@ -57,8 +81,8 @@ class Intake:
         self._token_file = token_file
         self._connection: Optional[http.client.HTTPSConnection] = None
 
-    def post(self, body: bytes) -> Tuple[int, Optional[float]]:
-        """Send one report; return the HTTP status and the seconds of `Retry-After`, if any.
+    def post(self, body: bytes) -> Answer:
+        """Send one report.
 
         Raises:
             OSError: no connection, no certificate that we trust, no token file, no answer in time.
@@ -76,7 +100,7 @@ class Intake:
                 raise
             return self._exchange(body, headers)  # the other side had closed what we kept
 
-    def _exchange(self, body: bytes, headers: Dict[str, str]) -> Tuple[int, Optional[float]]:
+    def _exchange(self, body: bytes, headers: Dict[str, str]) -> Answer:
         import http.client
 
         try:
@@ -86,7 +110,7 @@ class Intake:
                 )
             self._connection.request("POST", self._path, body, headers)
             response = self._connection.getresponse()
-            response.read(64 * 1024)
+            said = response.read(64 * 1024)
         except (OSError, http.client.HTTPException, ValueError, TypeError) as error:
             self.close()
             if isinstance(error, OSError):
@@ -94,7 +118,8 @@ class Intake:
             raise OSError(f"{type(error).__name__}: {error}") from error
         if response.will_close or not response.isclosed():
             self.close()
-        return response.status, _seconds(response.headers.get("Retry-After", ""))
+        after = _seconds(response.headers.get("Retry-After", ""))
+        return Answer(response.status, after, said[:_MAX_SAID].decode("utf-8", "replace"))
 
     def _context(self) -> ssl.SSLContext:
         import ssl
@@ -111,7 +136,11 @@ class Intake:
 
 
 class ReportFile:
-    """Takes reports where there is no intake: each takes the place of the last, in one step, so nobody reads half."""
+    """Takes reports where there is no intake: each takes the place of the last, in one step, so nobody reads half.
+
+    A path that ends with a slash is a folder. It keeps all of them, with names in the order in which they came, until
+    somebody takes them away; names with a dot are not whole yet.
+    """
 
     def __init__(self, url: str) -> None:
         """`url` is file:///PATH; the folder is there already.
@@ -124,20 +153,21 @@ class ReportFile:
             raise ContractError("TRAININGJOB_REPORT_URL", f"is {url!r}, must be file:///PATH")
         self._path = unquote(parts.path)
 
-    def post(self, body: bytes) -> Tuple[int, Optional[float]]:
+    def post(self, body: bytes) -> Answer:
         """Write one report; return 200, as an intake would.
 
         Raises:
             OSError: the folder is not there, or full.
         """
-        fresh = f"{self._path}.{os.getpid()}"
+        path = f"{self._path}{time.time_ns():020}" if self._path.endswith("/") else self._path
+        fresh = f"{path}.{os.getpid()}"
         with open(fresh, "wb") as file:
             file.write(body)
-        os.replace(fresh, self._path)
-        return 200, None
+        os.replace(fresh, path)
+        return Answer(200)
 
 
-def door(url: str, ca: str, token_file: str) -> Callable[[bytes], Tuple[int, Optional[float]]]:
+def door(url: str, ca: str, token_file: str) -> Post:
     """Return what posts a report to `url`: the operator's intake, or a file where a job runs without a cluster.
 
     Raises:
@@ -158,22 +188,27 @@ class Reporter:
 
     def __init__(
         self,
-        post: Callable[[bytes], Tuple[int, Optional[float]]],
+        post: Post,
         interval: float,
         clock: Callable[[], float] = time.monotonic,
+        heard: Callable[[Report, Answer], None] = lambda _report, _answer: None,
     ) -> None:
+        """`heard` is told each answer, in the reporter's own thread; it must not raise."""
         self._post = post
+        self._heard = heard
         self._interval = interval
         self._clock = clock
         self._changed = threading.Condition()
         self._slot: Optional[Report] = None
+        self._kept: Optional[Report] = None  # goes once before what is in the slot
         self._due = -math.inf
         self._held_until = -math.inf  # the intake's Retry-After
         self._failures = 0
         self._closing = False
         self._taken = False
-        self._told: Optional[Tuple[int, str]] = None  # headline of the last report that the intake took
-        self._hurried: Optional[Tuple[int, str]] = None  # headline that did not wait for its time
+        self._told: Optional[_Headline] = None  # headline of the last report that the intake took
+        self._last: Optional[Report] = None
+        self._hurried: Optional[_Headline] = None  # headline that did not wait for its time
         self._shown: object = None  # how far training was in the last report that had news of it, and when it went
         self._shown_at = -math.inf
         self._finished = threading.Event()
@@ -181,11 +216,16 @@ class Reporter:
         self._thread = threading.Thread(target=self._run, name="reporter", daemon=True)
         self._thread.start()
 
-    def offer(self, report: Report) -> None:
+    def offer(self, report: Report, urgent: bool = False) -> None:
         """Put a report into the slot; it goes when the interval is over, at once if it is the first of its state."""
         with self._changed:
             if not self._closing:
+                if self._slot is not None and self._slot.state == "Restarting" and report.state != "Restarting":
+                    # A restart takes less time than a post: why a generation ended must not be lost for that.
+                    self._kept = self._slot
                 self._slot = report
+                if urgent and self._failures == 0:
+                    self._due = self._held_until
                 # Only the first of a state goes at once: the others wait with it, however long the intake is away.
                 if self._told is not None and _headline(report) not in (self._told, self._hurried):
                     self._hurried = _headline(report)
@@ -198,7 +238,7 @@ class Reporter:
         """Send the last report, for at most `patience` seconds; True when the intake has taken it."""
         with self._changed:
             self._closing = True
-            self._slot = report
+            self._slot = self._last = report
             self._due = self._held_until
             self._changed.notify()
         return self._finished.wait(patience) and self._taken
@@ -208,26 +248,31 @@ class Reporter:
             with self._changed:
                 while self._slot is None or self._clock() < self._due:
                     self._changed.wait(None if self._slot is None else self._due - self._clock())
-                report, self._slot = self._slot, None
-            self._send(report)
+                report, kept, self._kept = self._slot, self._kept, None
+                if kept is None:
+                    self._slot = None
+            self._send(kept or report)
 
     def _send(self, report: Report) -> None:
-        status, after = 0, None
+        answer = Answer(0)
         try:
-            status, after = self._post(report.encode())
+            answer = Answer(*self._post(report.encode()))
         except Exception as error:  # whatever it is: a thread that died of it would never report again
             self._say_once(type(error).__name__, f"can't be reached: {error}")
         else:
-            if not 200 <= status < 300:
+            status = answer.status
+            if not answer.taken:
                 self._say_once(str(status), f"answered {status}: {_REMEDIES.get(status, 'it is tried again')}")
         with self._changed:
-            self._settle(report, status, after)
+            self._settle(report, answer)
+        self._heard(report, answer)
 
-    def _settle(self, report: Report, status: int, after: Optional[float]) -> None:
+    def _settle(self, report: Report, answer: Answer) -> None:
         """Decide whether this report is tried again, and when the next one goes."""
         now = self._clock()
-        taken = 200 <= status < 300
-        if report.final and (taken or status in _HOPELESS):
+        taken, status, after = answer.taken, answer.status, answer.retry_after
+        last = report is self._last
+        if last and (taken or status in _HOPELESS):
             self._taken = taken
             self._finished.set()
             return
@@ -251,7 +296,7 @@ class Reporter:
         wait = FINAL_PAUSE if self._closing else backoff * random.uniform(0.5, 1.0)
         self._held_until = now if after is None else now + after
         # A last report that came while another was on its way does not pay for that one's failure.
-        self._due = max(self._held_until, now if self._closing and not report.final else now + wait)
+        self._due = max(self._held_until, now if self._closing and not last else now + wait)
 
     def _bring_forward(self, report: Report) -> None:
         """What the trainer says waits for what it said before, not for reports that only hold what the gang uses."""
@@ -264,9 +309,9 @@ class Reporter:
             say(f"the operator's intake {text}; training goes on")
 
 
-def _headline(report: Report) -> Tuple[int, str]:
-    """What the operator waits for: which generation, and how it stands."""
-    return report.generation, report.state
+def _headline(report: Report) -> _Headline:
+    """What the operator waits for: which generation, how it stands, who is missing, and whether it goes on."""
+    return report.generation, report.state, report.unreachable, report.stalled is not None
 
 
 def _progress(report: Report) -> object:

@@ -19,6 +19,8 @@ _VARIABLES: Dict[str, str] = {
     "TRAININGJOB_PATIENCE_SECONDS": "patience",
     "TRAININGJOB_LAST_REPORT_SECONDS": "last_report",
     "TRAININGJOB_USAGE_SECONDS": "usage",
+    "TRAININGJOB_HOLD_SECONDS": "hold",
+    "TRAININGJOB_SILENT_SECONDS": "silent",
 }
 
 
@@ -42,7 +44,25 @@ class Timings:
     ending: float = 5.0
     #: From SIGTERM to SIGKILL of the trainer. The pod's own grace period (30 s) must be longer.
     grace: float = 25.0
-    #: How long a member that had a chief waits for one to come back.
+    #: How long the one whose trainer still runs has to speak when all others have ended with echoes.
+    last_word: float = 2.0
+    #: How long a killed trainer may take to go: its memory, and its GPU's, has to be given back.
+    kill: float = 30.0
+    #: How long a member that is asked to go waits for the chief's word before it stops its trainer by itself.
+    leave: float = 2.0
+    #: A member that has lost its chief tells the operator this often, and first after so long.
+    notice: float = 2.0
+    #: How often the operator is asked whether this is still the chief. Its yes holds five times as long.
+    confirm: float = 2.0
+    #: A gang that has fewer members than it wants does not grow in its first seconds.
+    hold: float = 30.0
+    #: A program that never tells a step counts as started after so long.
+    silent: float = 60.0
+    #: The longest back-off between restarts that bring no new step.
+    backoff: float = 30.0
+    #: How long the collection of stacks may take.
+    inspect: float = 3.0
+    #: When a member that had a chief says that it waits for the next.
     reconnect: float = 60.0
     #: How often a launcher that waits says for whom.
     patience: float = 10.0

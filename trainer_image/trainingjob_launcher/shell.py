@@ -12,9 +12,10 @@ import os
 import signal
 import socket
 import time
-from typing import Any, Deque, Dict, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Deque, Dict, Mapping, Optional, Sequence, Tuple
 
 from trainingjob_launcher.contract import (
+    GENERATION_VARIABLE,
     MEMBER_VARIABLE,
     SECRET_VARIABLES,
     SOCKET_VARIABLE,
@@ -30,9 +31,14 @@ from trainingjob_launcher.progress import Progress, ProgressSocket
 from trainingjob_launcher.python_path import is_hooked, packages_root, python_path
 from trainingjob_launcher.rendezvous import join_address
 from trainingjob_launcher.settings import Timings
+from trainingjob_launcher.standby import Standby
 from trainingjob_launcher.tf_config import tf_config
-from trainingjob_launcher.threads import own_thread_variables
-from trainingjob_launcher.trainer import Trainer
+from trainingjob_launcher.threads import cpu_limit, own_thread_variables
+from trainingjob_launcher.trainer import Trainer, reap
+from trainingjob_launcher.usage import UsageReader
+
+#: A trainer that tells no progress to this launcher is taken to be past its start then.
+STARTED_SECONDS = 10.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +67,12 @@ class Shell:
         self._busy = False
         self._timer: Optional[asyncio.TimerHandle] = None
         self._trainer_port = start.assignment.trainer_port or free_port()
+        self._hooked = is_hooked(start.assignment.document)
+        self._standby: Optional[Standby] = None
+        self._standby_timer: Optional[asyncio.TimerHandle] = None
+        self._begin_standby: Callable[[], None] = lambda: None
+        #: Of the trainer that was started last; 0 before the first.
+        self.generation = 0
 
     # What subclasses bring.
 
@@ -118,11 +130,14 @@ class Shell:
             pod_name=assignment.pod_name,
             pod_uid=assignment.pod_uid,
             accelerators=accelerators(self.env),
+            ledger=assignment.ledger,
+            pod_failures=assignment.pod_failures,
         )
 
-    def start_trainer(self, generation: int, addresses: Sequence[Tuple[str, str]]) -> None:
+    def start_trainer(self, chief_incarnation: int, generation: int, addresses: Sequence[Tuple[str, str]]) -> None:
         """Put the program into place and start it for a generation."""
         assignment = self.assignment
+        self.generation = generation
         self.progress = Progress(self.progress.training().extremes)  # the best values outlive the trainer
         self._trainer = trainer = Trainer(lambda end: self._ended(generation, end))
         try:
@@ -133,9 +148,13 @@ class Shell:
             return
         if self._socket is not None:
             self._socket.close()
-        self._socket = ProgressSocket(self.progress, self.progressed)
+        self._socket = ProgressSocket(self.progress, lambda: self._progressed())
         env = trainer_environment(self.env, assignment, addresses, self._socket.address)
-        trainer.start(self._command, env, assignment.work_dir or None)
+        env[GENERATION_VARIABLE] = f"{chief_incarnation}.{generation}"
+        trainer.start(self._command, env, assignment.work_dir or None, self._standby)
+        if trainer.warm:
+            say(f"the trainer of {assignment.member} is the warm standby")
+        self._plan_standby(env)
 
     def stop_trainer(self, graceful: bool) -> None:
         """Stop the trainer, if there is one: at once, or after the grace."""
@@ -145,14 +164,15 @@ class Shell:
     def progressed(self) -> None:
         """The trainer has said something new."""
 
+    async def stack(self) -> Tuple[str, ...]:
+        """Return the stacks of the trainer's threads, none when it does not tell."""
+        return () if self._trainer is None else await self._trainer.stack()
+
     def measure(self) -> None:
         """Begin to measure what this member uses; `measured` is called every few seconds."""
         if self._meter is None:
-            # As process 1, or told by the downward API, we are in a container that is ours alone.
-            in_container = os.getpid() == 1 or bool(self.assignment.pod_uid)
-            self._meter = Meter(
-                self.assignment.member, self.timings.usage, in_container, self.env, lambda usage: self.measured(usage)
-            )
+            member, interval = self.assignment.member, self.timings.usage
+            self._meter = Meter(member, interval, self._in_container, self.env, lambda usage: self.measured(usage))
 
     def measured(self, usage: MemberUsage) -> None:
         """This member has measured what it uses."""
@@ -162,13 +182,52 @@ class Shell:
         return self._meter is None or self._meter.stop()
 
     def leave(self) -> None:
-        """Take what the trainer said last, and release the socket."""
+        """Take what the trainer said last, release the socket, and let nobody wait for a trainer that won't come."""
+        self._close_socket()
+        self._cancel_standby()
+        if self._standby is not None:
+            self._standby.close()
+
+    @property
+    def _in_container(self) -> bool:
+        """Whether we are in a container that is ours alone: as process 1, or told by the downward API."""
+        return os.getpid() == 1 or bool(self.assignment.pod_uid)
+
+    def _close_socket(self) -> None:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
 
+    def _plan_standby(self, env: Mapping[str, str]) -> None:
+        """Have a warm standby once this trainer trains: after its first step, or a while where none is told."""
+        if not self.assignment.policy.warm_standby or self.assignment.role == "evaluator":
+            return
+        if self._standby is None:
+            cpus = cpu_limit() or len(os.sched_getaffinity(0))
+            self._standby = Standby(self._command, self._hooked, cpus, memory_of(self._in_container))
+        self._cancel_standby()
+        begin = self._standby.begin
+        self._begin_standby = lambda: begin(env, self.assignment.work_dir or None)
+        self._standby_timer = asyncio.get_running_loop().call_later(STARTED_SECONDS, self._train_on)
+
+    def _train_on(self) -> None:
+        """The trainer is past its start."""
+        if self._standby_timer is not None:
+            self._cancel_standby()
+            self._begin_standby()
+
+    def _cancel_standby(self) -> None:
+        if self._standby_timer is not None:
+            self._standby_timer.cancel()
+            self._standby_timer = None
+
+    def _progressed(self) -> None:
+        if (self.progress.training().step or 0) > (self.progress.training().resumed_step or 0):
+            self._train_on()
+        self.progressed()
+
     def _reap(self) -> None:
-        (self._trainer or Trainer(lambda _: None)).reap()
+        reap([child for child in (self._trainer, self._standby) if child is not None])
 
     def _asked_to_go(self) -> None:
         say(f"asked to terminate: the trainer has {self.timings.grace:g} s to end")
@@ -179,7 +238,8 @@ class Shell:
             say(f"the trainer of {self.assignment.member} was stopped")
         elif end.code:
             say(f"the trainer of {self.assignment.member} has ended with code {end.code}: {end.message}")
-        self.leave()
+        self._close_socket()
+        self._cancel_standby()
         self.feed(self.trainer_exited(generation, end))
 
 
@@ -199,6 +259,19 @@ def trainer_environment(
     if cluster is not None:
         out["TF_CONFIG"] = cluster
     return out
+
+
+def memory_of(in_container: bool) -> Callable[[], Tuple[Optional[int], Optional[int]]]:
+    """Return what tells memory used and its limit, in bytes; None where there is no container with a limit."""
+    reader = UsageReader(True) if in_container else None
+
+    def memory() -> Tuple[Optional[int], Optional[int]]:
+        if reader is None:
+            return None, None
+        reading = reader.read(os.getpid())
+        return reading.memory_bytes, reading.memory_limit_bytes
+
+    return memory
 
 
 def accelerators(env: Mapping[str, str]) -> int:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
+import trainingjob
 from trainingjob_trainer.errors import SpecError, one_line
 from trainingjob_trainer.job import VALIDATION, Job, batch_specs, make_feed, validation_dataset
 
@@ -40,6 +41,10 @@ class Validation:
         Returns:
             `val_loss` and `val_<metric>`; None when a member was asked to end meanwhile.
         """
+        with trainingjob.busy("evaluation"):
+            return self._measure(stop)
+
+    def _measure(self, stop: Any) -> dict[str, float] | None:
         self.open()
         assert self._thread is not None
         self._thread.join()

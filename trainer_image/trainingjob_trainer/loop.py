@@ -6,9 +6,12 @@ the chief writes.
 
 from __future__ import annotations
 
+import contextlib
 import signal
 from typing import Any
 
+import trainingjob
+from trainingjob._progress import note_resumed
 from trainingjob_trainer.best import Best, NoBest
 from trainingjob_trainer.evaluate import Validation, results
 from trainingjob_trainer.export import export
@@ -49,9 +52,12 @@ class Loop:
         if not self._is_over():
             self._saving.begin()
             self._caller.begin(self._step, self._plan.total_steps)
+        first_step: Any = trainingjob.busy("starting")  # it is traced and compiled
         while not self._is_over():
             steps = self._plan.next_call(self._step, self._caller.steps)
-            sums, told = self._caller.call(self._step, steps, stop=self._stop_asked)
+            with first_step:
+                sums, told = self._caller.call(self._step, steps, stop=self._stop_asked)
+            first_step = contextlib.nullcontext()
             self._step, self._sums = self._step + steps, self._sums + sums
             self._validation.open()
             self._validation.check()
@@ -98,6 +104,7 @@ class Loop:
         if position is None:
             return
         self._step, self._settled = int(position["step"]), int(position["settled"])
+        note_resumed(self._step)
         self._last = dict(position["last"])
         self._stopping.restore(position["stopping"])
         if len(position["sums"]) == len(
@@ -120,10 +127,14 @@ class Loop:
         self._saving.write(self._step, self._state)
         self._saving.wait()
         self._progress.say(f"stopped by SIGTERM after step {self._step}; {self._saving.said}")
-        self._job.steps.wait_for_all()
+        self._job.steps.leave_together()
         return PREEMPTED
 
     def _finish(self) -> int:
+        with trainingjob.busy("checkpoint"):  # also for those who wait for the chief to write
+            return self._write_results()
+
+    def _write_results(self) -> int:
         self._saving.write(self._step, self._state)
         if self._stopping.reason is not None:
             self._progress.say(f"stopWhen: {self._stopping.reason}")

@@ -40,7 +40,7 @@ class Saving:
 
         try:
             position: dict[str, Any] | None = broadcast_restore(self._checkpoints, variables, strategy)
-        except ValueError as error:
+        except (ValueError, OSError) as error:
             raise SpecError("spec.checkpoint", one_line(error, 600)) from error
         self._saved_at = time.monotonic()
         if position is not None:

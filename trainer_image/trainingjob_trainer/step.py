@@ -58,6 +58,13 @@ class Steps:
             together().numpy()
             time.sleep(LINGER_SECONDS)
 
+    def leave_together(self) -> None:
+        """Do `wait_for_all` where all is saved: a member that is gone already is no trouble any more."""
+        import tensorflow as tf
+
+        with contextlib.suppress(tf.errors.OpError):
+            self.wait_for_all()
+
     def function(self, kind: str, batches: Batches) -> Callable[..., Any]:
         """Return the compiled function of one kind, `train` or `evaluate`, over these batches.
 

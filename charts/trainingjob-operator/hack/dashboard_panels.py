@@ -135,7 +135,7 @@ JOBS = (
                 "Goodput",
             ),
             (
-                f"trainingjob_restarts_total{{{OF_JOBS}}}{RUNNING}",
+                f"sum without (cost) (trainingjob_restarts_total{{{OF_JOBS}}}){RUNNING}",
                 "Restarts",
             ),
         ),
@@ -148,7 +148,31 @@ JOBS = (
     ),
     Panel(
         "Restarts an hour",
-        ((f"sum by (namespace) (increase(trainingjob_restarts_total{{{OF_JOBS}}}[1h]))", "{{namespace}}"),),
+        (
+            (
+                f"sum by (namespace, cost) (increase(trainingjob_restarts_total{{{OF_JOBS}}}[1h]))",
+                "{{namespace}} {{cost}}",
+            ),
+        ),
+    ),
+    Panel(
+        "Failures an hour, all namespaces",
+        ((f"sum by (reason) (increase({OWN}job_failures_total[1h])) > 0", "{{reason}}"),),
+    ),
+    Panel(
+        "Stalled",
+        ((f"trainingjob_stalled_seconds{{{OF_JOBS}}}", "{{namespace}}/{{job_name}}"),),
+        "s",
+    ),
+    Panel(
+        "Backoff limit used",
+        (
+            (
+                f"trainingjob_failures_counted{{{OF_JOBS}}} / on (namespace, job_name) trainingjob_backoff_limit > 0",
+                "{{namespace}}/{{job_name}}",
+            ),
+        ),
+        "percentunit",
     ),
     Panel(
         "Failed within the hour",
@@ -196,7 +220,7 @@ ONE_JOB = (
     ),
     Panel(
         "Restarts",
-        ((f"max by (job_name) (trainingjob_restarts_total{{{OF_JOB}}})", "{{job_name}}"),),
+        ((f"sum by (job_name, cost) (trainingjob_restarts_total{{{OF_JOB}}})", "{{job_name}} {{cost}}"),),
         kind="stat",
         width=3,
     ),
@@ -229,6 +253,15 @@ ONE_JOB = (
     Panel(
         "What the time went to", ((f"trainingjob_activity_seconds{{{OF_JOB}}}", "{{job_name}} {{activity}}"),), "s"
     ),
+    Panel(
+        "Failures that count",
+        (
+            (f"trainingjob_failures_counted{{{OF_JOB}}}", "{{job_name}}"),
+            (f"trainingjob_backoff_limit{{{OF_JOB}}}", "{{job_name}} limit"),
+        ),
+    ),
+    Panel("Generation", ((f"trainingjob_generation{{{OF_JOB}}}", "{{job_name}}"),)),
+    Panel("Last failure", ((f"trainingjob_last_failure{{{OF_JOB}}}", "{{job_name}}: {{reason}}"),)),
     Panel("CPU of members", ((f"trainingjob_member_cpu_cores{{{OF_JOB}}}", "{{member}}"),)),
     Panel("Memory of members", ((f"trainingjob_member_memory_bytes{{{OF_JOB}}}", "{{member}}"),), "bytes"),
     Panel(

@@ -49,10 +49,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
     - list # at the start, and after a watch that broke: which jobs are there
     - watch # what changes
     - get # a job afresh, after a status write that was refused because the job had changed
+    - delete # a finished job, when its own ttlSecondsAfterFinished is over
 - apiGroups: [trainingjob.dev]
   resources: [trainingjobs/status]
   verbs:
-    - patch # the status, by server-side apply; spec and metadata can't be written, nor jobs made or deleted
+    - patch # the status, by server-side apply; spec and metadata can't be written, nor jobs made
 - apiGroups: [""]
   resources: [pods]
   verbs:
@@ -60,7 +61,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
     - watch # how they fare
     - get # a pod whose name was taken on create, or that reports and is not in the cache yet: whose is it
     - create # members
-    - delete # members of finished jobs, and those that a new incarnation replaces
+    - delete # members of finished and suspended jobs, and those that a new incarnation replaces
 - apiGroups: [""]
   resources: [services]
   verbs:

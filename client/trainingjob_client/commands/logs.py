@@ -4,8 +4,10 @@
     kubectl trainingjob logs mnist-cnn --member worker-1 --tail 20
     kubectl trainingjob logs mnist-cnn --member all
 
+    kubectl trainingjob logs mnist-cnn --member worker-1 --previous
+
 With -f it waits for pods that are not there yet, goes on in the pod that takes another's place, and ends with the
-job.
+job. A pod that was deleted took its log with it; of one that failed it stays, see also `show`.
 What is not part of the log goes to standard error.
 """
 
@@ -38,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--incarnation", metavar="N", type=int, help="the member's N-th pod (default: its newest)")
-    which.add_argument("-p", "--previous", action="store_true", help="the pod before the newest")
+    which.add_argument("-p", "--previous", action="store_true", help="the pod before the newest that is still there")
     parser.add_argument("--tail", metavar="LINES", type=int, help="only so many lines from the end")
     add_cluster_arguments(parser)
 
@@ -85,11 +87,10 @@ def choose(
     for name, own in by_member.items():
         if member not in (ALL, name):
             continue
-        newest = own[-1].incarnation
-        wanted = incarnation if incarnation is not None else newest - 1 if previous else newest
-        matching = [pod for pod in own if pod.incarnation == wanted]
+        matching = _matching(own, incarnation, previous=previous)
         if not matching and member != ALL:
             there = ", ".join(str(pod.incarnation) for pod in own)
+            wanted = "before the newest" if incarnation is None else str(incarnation)
             raise ClientError(f"{job} has no pod {wanted} of {name}; there is: {there}")
         found += matching
     started = [pod for pod in found if pod.started]
@@ -97,6 +98,14 @@ def choose(
         waiting = ", ".join(f"{pod.member} is {pod.phase} {pod.reason}".rstrip() for pod in found)
         raise ClientError(f"{job} has no log yet: {waiting or 'it has no such pod'}; -f waits for it")
     return started
+
+
+def _matching(own: "list[PodView]", incarnation: int | None, *, previous: bool) -> "list[PodView]":
+    """Return the pod that is wanted of a member's, which are in order. Some that there were may be gone."""
+    if incarnation is not None:
+        return [pod for pod in own if pod.incarnation == incarnation]
+    older = [pod for pod in own if pod.incarnation < own[-1].incarnation]
+    return older[-1:] if previous else own[-1:]
 
 
 def _print(lines: "Iterator[Line]", *, prefixed: bool) -> int:

@@ -1,4 +1,4 @@
-"""The table of `list` and `watch`: the columns that `kubectl get tj` has."""
+"""The table of `list` and `watch`: the columns that `kubectl get tj` has, and with -o wide two more."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -9,7 +9,7 @@ from trainingjob_client.view.job import JobView
 Column = tuple[str, Callable[[JobView], str]]
 _COLUMNS: tuple[Column, ...] = (
     ("NAME", lambda job: job.name),
-    ("PHASE", lambda job: "Deleting" if job.deleting else job.phase),
+    ("PHASE", lambda job: job.state),
     ("MEMBERS", lambda job: job.display.members),
     ("PROGRESS", lambda job: job.display.progress),
     ("EPOCH", lambda job: job.display.epoch),
@@ -17,13 +17,15 @@ _COLUMNS: tuple[Column, ...] = (
     ("METRIC", lambda job: job.display.metric),
     ("SPEED", lambda job: job.display.speed),
     ("ETA", lambda job: job.display.eta),
-    ("RESTARTS", lambda job: _count(job.restarts)),
+    ("RESTARTS", lambda job: _restarts(job)),
 )
 _WIDE: tuple[Column, ...] = (
     ("REASON", lambda job: job.display.reason),
     ("NODE", lambda job: job.display.node),
     ("GENERATION", lambda job: _count(job.training.generation)),
     ("GOODPUT", lambda job: job.display.goodput),
+    ("RESUMED", lambda job: _count(job.gang.resumed_step)),
+    ("FAILURE", lambda job: f"{job.failure.reason} of {job.failure.member}" if job.failure else ""),
 )
 #: Columns of `watch` as lines, where the widest text is not known beforehand.
 _WIDTHS = {"NAME": 20, "METRIC": 18, "ETA": 5, "LOSS": 7, "MEMBERS": 7, "PROGRESS": 8, "EPOCH": 7, "RESTARTS": 8}
@@ -62,6 +64,15 @@ def _spaced(texts: Sequence[str]) -> str:
     widths = [_WIDTHS.get(name, 11) for name in (["NAMESPACE"] if len(texts) > len(_COLUMNS) + 1 else [])]
     widths += [_WIDTHS.get(name, 11) for name, _ in _COLUMNS]
     return "   ".join(f"{text:{width}}" for text, width in zip(texts, [*widths, 0], strict=True)).rstrip()
+
+
+def _restarts(job: JobView) -> str:
+    """Return the restarts, and how much of the backoff limit is used up: 3 (2/6)."""
+    gang = job.gang
+    if not gang.counted:
+        return _count(gang.restarts)
+    used = str(gang.counted) if gang.limit is None else f"{gang.counted}/{gang.limit}"
+    return f"{gang.restarts or 0} ({used})"
 
 
 def _count(number: int | None) -> str:

@@ -1,11 +1,13 @@
 """One job in words: what `show` prints and `watch NAME` redraws."""
 
+import signal
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from rich.text import Text
 
+from trainingjob_client import names
 from trainingjob_client.draw.plot import number, plot
 from trainingjob_client.draw.words import age, bar, clean, duration, size, table
 from trainingjob_client.view.events import EventView
@@ -13,7 +15,7 @@ from trainingjob_client.view.history import metric_names, series
 from trainingjob_client.view.job import JobView, Member
 from trainingjob_client.view.training import Usage
 
-_COLOURS = {"Succeeded": "green", "Failed": "red", "Invalid": "red", "Running": "cyan"}
+_COLOURS = {"Succeeded": "green", "Failed": "red", "Invalid": "red", "Running": "cyan", "Suspended": "blue"}
 #: More plots than this only when they are asked for.
 PLOTS = 4
 PLOT_HEIGHT = 7
@@ -37,7 +39,8 @@ def show(
     """Return all lines of a job, to read from top to bottom; a blank one between the parts."""
     return _joined(
         _head(job, now, paper),
-        _failure(job),
+        _trouble(job, now),
+        _failure(job, now),
         _conditions(job, now),
         _metrics(job),
         _members(members),
@@ -50,7 +53,8 @@ def show(
 
 def live(job: JobView, now: datetime, paper: Paper) -> list[Text]:
     """Return the lines of a job that change while it trains: what a screen must have room for."""
-    return _joined(_head(job, now, paper), _failure(job), _waiting(job), _plots(job, paper), _metrics(job))
+    why = _failure(job, now, brief=not job.finished)
+    return _joined(_head(job, now, paper), _trouble(job, now), why, _waiting(job), _plots(job, paper), _metrics(job))
 
 
 def beneath(job: JobView, members: Sequence[Member], events: Sequence[EventView], now: datetime) -> list[Text]:
@@ -68,15 +72,14 @@ def _joined(*parts: Iterable[Text]) -> list[Text]:
 
 
 def _head(job: JobView, now: datetime, paper: Paper) -> Iterator[Text]:
-    phase = "Deleting" if job.deleting else job.phase or "Not seen by the operator yet"
+    phase = job.state or "Not seen by the operator yet"
     took = ""
     if job.started:
         took = f"   {'took' if job.completed else 'for'} {age(job.started, job.completed or now)}"
-    restarts = f"   {job.restarts} restart{'s' * (job.restarts != 1)}" if job.restarts else ""
     counted = f"   {job.display.members} members" if job.display.members else ""
     yield Text.assemble(
         (job.name, "bold"), f"   namespace {job.namespace}   ", (phase, _COLOURS.get(phase, "yellow")),
-        counted, restarts, took,
+        counted, _restarts(job), took,
     )  # fmt: skip
     line = _progress(job, paper)
     if line:
@@ -101,17 +104,49 @@ def _of(what: str, done: int | None, total: int | None) -> str:
     return f"{what} {done}" if total is None else f"{what} {done}/{total}"
 
 
-def _failure(job: JobView) -> Iterator[Text]:
+def _restarts(job: JobView) -> str:
+    """Return how often the gang was formed anew, where it went on, and how much more the job survives."""
+    gang = job.gang
+    parts = []
+    if gang.restarts:
+        at = f", the last at step {gang.resumed_step}" if gang.resumed_step is not None else ""
+        parts.append(f"{gang.restarts} restart{'s' * (gang.restarts != 1)}{at}")
+    if gang.counted:
+        limit = "" if gang.limit is None else f" of {gang.limit}"
+        parts.append(f"{gang.counted}{limit} failures counted")
+    return "".join(f"   {part}" for part in parts)
+
+
+def _trouble(job: JobView, now: datetime) -> Iterator[Text]:
+    """Say what is going on with the gang just now."""
+    if job.finished:
+        return
+    if job.gang.stalled_seconds is not None:
+        yield Text(f"Stalled: no step for {duration(job.gang.stalled_seconds)}", "yellow")
+    for missed in job.gang.missed:
+        since = f" for {age(missed.since, now)}" if missed.since is not None else ""
+        yield Text(f"{clean(missed.name)} has been out of the gang's sight{since}", "yellow")
+
+
+def _failure(job: JobView, now: datetime, *, brief: bool = False) -> Iterator[Text]:
+    """Say why the job failed; or, of one that has not, why its last generation that failed did."""
     failure = job.failure
     if failure is None:
         return
     how = f", exit code {failure.exit_code}" if failure.exit_code is not None else ""
-    how += f", signal {failure.signal}" if failure.signal is not None else ""
+    how += f", signal {_signal(failure.signal)}" if failure.signal is not None else ""
     where = f" on {failure.node}" if failure.node else ""
-    yield Text(f"Failure: {failure.reason or 'unknown'} of {failure.member or 'the job'}{where}{how}", "red")
+    last = job.phase != names.FAILED
+    when = [f"generation {failure.generation}"] if last and failure.generation is not None else []
+    when += [f"{age(failure.time, now)} ago"] if last and failure.time is not None else []
+    what = ("Last failure" if last else "Failure") + (f" ({', '.join(when)})" if when else "")
+    told = f"{what}: {failure.reason or 'unknown'} of {failure.member or 'the job'}{where}{how}"
+    yield Text(clean(told), "yellow" if last else "red")
+    if brief:
+        return
     yield from (Text(f"  {clean(line)}") for line in failure.message.splitlines())
     if failure.last_log_lines:
-        yield Text(f"  last lines of its log ({failure.pod}):")
+        yield Text(f"  last lines of its log ({failure.pod or failure.member}):")
         yield from (Text(f"    {clean(line)}", "dim") for line in failure.last_log_lines)
 
 
@@ -230,6 +265,13 @@ def _plots(job: JobView, paper: Paper) -> Iterator[Text]:
             yield Text(f"{clean(name)}: no values to plot")
     if left_out:
         yield Text(f"(not plotted: {clean(', '.join(left_out))}; choose with --metric NAME)", "dim")
+
+
+def _signal(number: int) -> str:
+    try:
+        return f"{number} ({signal.Signals(number).name})"
+    except ValueError:
+        return str(number)
 
 
 def _title(text: str) -> Text:

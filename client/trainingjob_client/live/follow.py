@@ -3,10 +3,11 @@
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from urllib3.exceptions import HTTPError
 
+from trainingjob_client import names
 from trainingjob_client.cluster.jobs import Jobs
 from trainingjob_client.cluster.logs import Line, Logs
 from trainingjob_client.errors import ClientError, MissingError
@@ -16,6 +17,20 @@ from trainingjob_client.view.pods import PodView, newest, read_pod
 #: Seconds between looks for new pods and the job's end: without a log to follow, and beside one.
 WAITING_SECONDS = 1.0
 FOLLOWING_SECONDS = 5.0
+
+
+def due(pods: list[PodView], reached: Mapping[str, int]) -> list[PodView]:
+    """Return the pods whose logs are next: of a member its newest, and then all that come after one that was read.
+
+    One that came and went between two looks is among them: it may be the one that says why there was another.
+    """
+    first = {pod.uid for pod in newest(pods)}
+    ordered = sorted((pod for pod in pods if pod.started), key=lambda pod: pod.order)
+    return [
+        pod
+        for pod in ordered
+        if (pod.incarnation > reached[pod.member] if pod.member in reached else pod.uid in first)
+    ]
 
 
 class Follower:
@@ -30,6 +45,7 @@ class Follower:
         self._tell = tell
         self._out: queue.Queue[Line | ClientError | None] = queue.Queue(10_000)
         self._followed: dict[str, str] = {}
+        self._reached: dict[str, int] = {}
         self._open = 0
         self._told = ""
         self._last: JobView | None = None
@@ -76,13 +92,15 @@ class Follower:
             return self._last
         self._last = read_job(body)
         found = [pod for pod in newest(pods) if self._wanted(pod)]
-        for pod in found:
-            if pod.started and pod.uid not in self._followed:
+        for pod in due([pod for pod in pods if self._wanted(pod)], self._reached):
+            if pod.uid not in self._followed:
                 self._follow(pod, tail)
         waiting = [
             f"{pod.member} ({' '.join(filter(None, (pod.phase, pod.reason)))})" for pod in found if not pod.started
         ]
-        if waiting or not found:
+        if self._last.phase == names.SUSPENDED:
+            self._say("the job is suspended: waiting until it is resumed")
+        elif waiting or not found:
             self._say(f"waiting for {', '.join(waiting) or 'a pod'}")
         return self._last
 
@@ -90,6 +108,7 @@ class Follower:
         if pod.member in self._followed.values():
             self._say(f"{pod.member} goes on in pod {pod.name}")
         self._followed[pod.uid] = pod.member
+        self._reached[pod.member] = max(pod.incarnation, self._reached.get(pod.member, 0))
         self._open += 1
         threading.Thread(target=self._pump, args=(pod, tail), name=pod.name, daemon=True).start()
 

@@ -19,6 +19,9 @@ class Draft:
     resources: dict[str, Any] = field(default_factory=dict)
     volumes: list[dict[str, Any]] = field(default_factory=list)
     program: dict[str, Any] = field(default_factory=dict)
+    suspend: bool = False
+    run_policy: dict[str, Any] = field(default_factory=dict)
+    failure_policy: dict[str, Any] = field(default_factory=dict)
     metadata: dict[str, Any] = field(default_factory=dict)
     """podTemplate.metadata."""
     pod: dict[str, Any] = field(default_factory=dict)
@@ -32,6 +35,7 @@ class Draft:
         pod = {**self.pod, **({"containers": containers} if containers else {})}
         template = {name: value for name, value in (("metadata", self.metadata), ("spec", pod)) if value}
         parts = {
+            "suspend": self.suspend or None,
             **self.top,
             "workers": {"replicas": self.workers},
             "evaluator": self.evaluator,
@@ -40,5 +44,7 @@ class Draft:
             "volumes": self.volumes or None,
             "checkpoint": self.checkpoint or None,
             "podTemplate": template or None,
+            "runPolicy": self.run_policy or None,
+            "failurePolicy": self.failure_policy or None,
         }
         return {name: value for name, value in parts.items() if value is not None} | {"program": self.program}

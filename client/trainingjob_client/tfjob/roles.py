@@ -111,15 +111,19 @@ def _restart_policy(role: Reader, called: str) -> None:
                 Level.CHANGED, "restartPolicy", policy, "a failed evaluator is replaced until three have failed"
             )
         case "Never":
-            role.note(Level.SAME, "restartPolicy", "Never", "a job whose gang fails has failed")
+            advice = (
+                "a failed gang restarts, 6 times unless spec.failurePolicy.backoffLimit says otherwise: 0 is never"
+            )
+            role.note(Level.CHANGED, "restartPolicy", "Never", advice)
         case "ExitCode":
             role.note(
-                Level.LOST, "restartPolicy", "ExitCode",
-                "this version does not restart a failed gang, whatever its exit code: apply the job again",
+                Level.CHANGED, "restartPolicy", "ExitCode",
+                "the whole gang restarts, after errors of the program only once it has made a step; "
+                "spec.failurePolicy.rules say which exit codes end the job",
             )  # fmt: skip
         case policy:
-            advice = "this version does not restart a failed gang: apply the job again"
-            role.note(Level.LOST, "restartPolicy", policy, advice)
+            advice = "the whole gang restarts in place, up to spec.failurePolicy.backoffLimit failures"
+            role.note(Level.CHANGED, "restartPolicy", policy, advice)
 
 
 def _tell_counts(specs: Reader, first: _Role, is_chief: bool) -> None:

@@ -12,6 +12,8 @@ _FIELDS = (
     "cleanPodPolicy", "ttlSecondsAfterFinished", "activeDeadlineSeconds", "backoffLimit", "suspend", "managedBy",
 )  # fmt: skip
 _MANAGER = "kubeflow.org/training-operator"
+#: What a TrainingJob takes: a year, and a million failures.
+_MOST_SECONDS, _MOST_FAILURES = 31_536_000, 1_000_000
 
 
 def read_policies(spec: Reader, draft: Draft, members: int) -> None:
@@ -20,7 +22,7 @@ def read_policies(spec: Reader, draft: Draft, members: int) -> None:
     for reader in (spec, policy):
         for field in _FIELDS:
             if (value := reader.take(field)) not in (None, ""):
-                level, advice = _answer(field, value)
+                level, advice = _carry(field, value, draft)
                 reader.note(level, field, value, advice)
     _scheduling(policy.child("schedulingPolicy"), draft, members)
     policy.lose_rest()
@@ -30,36 +32,43 @@ def read_policies(spec: Reader, draft: Draft, members: int) -> None:
             "the job succeeds when its chief does; workers of MultiWorkerMirroredStrategy end with it",
         )  # fmt: skip
     if (dynamic := spec.flag("enableDynamicWorker")) is not None:
-        advice = "the number of workers is fixed while the job lives: apply it again with another number"
+        advice = (
+            "the number of workers is fixed while the job lives; spec.elastic trains with fewer while some can't come"
+        )
         same = "the number of workers is fixed"
         spec.note(Level.LOST if dynamic else Level.SAME, "enableDynamicWorker", dynamic, advice if dynamic else same)
 
 
-def _answer(field: str, value: Any) -> tuple[Level, str]:
-    """Return what becomes of a field of runPolicy."""
+def _carry(field: str, value: Any, draft: Draft) -> tuple[Level, str]:
+    """Put a field of runPolicy where the TrainingJob has it; return what became of it."""
     match field, value:
         case "cleanPodPolicy", "Running":
             return Level.SAME, "finished pods stay for their logs, others go"
-        case "cleanPodPolicy", "None":
-            return Level.CHANGED, "pods that still run when the job has ended are deleted; finished ones stay"
-        case "cleanPodPolicy", _:
-            return Level.CHANGED, "finished pods stay for their logs until the job is deleted; others go"
-        case "ttlSecondsAfterFinished", _:
-            return Level.LOST, "this version keeps finished jobs: delete them yourself"
-        case "activeDeadlineSeconds", _:
-            return Level.LOST, "this version has no deadline: have the program end in time"
-        case "backoffLimit", 0:
-            return Level.SAME, "a job whose gang fails has failed"
-        case "backoffLimit", _:
-            return Level.LOST, "this version does not restart a failed gang: apply the job again"
+        case "cleanPodPolicy", ("None" | "All"):
+            draft.run_policy[field] = value
+            return Level.CHANGED, "is now spec.runPolicy.cleanPodPolicy"
+        case (("ttlSecondsAfterFinished" | "activeDeadlineSeconds"), int()) if _is_seconds(field, value):
+            draft.run_policy[field] = value
+            return Level.CHANGED, f"is now spec.runPolicy.{field}"
+        case "backoffLimit", int() if type(value) is int and 0 <= value <= _MOST_FAILURES:
+            draft.failure_policy[field] = value
+            return Level.CHANGED, "is now spec.failurePolicy.backoffLimit: failures of the whole gang, that count"
         case "suspend", False:
             return Level.SAME, "the job starts at once"
-        case "suspend", _:
-            return Level.LOST, "this version can't wait: apply the job when it may start"
+        case "suspend", True:
+            draft.suspend = True
+            return Level.CHANGED, "is now spec.suspend"
         case "managedBy", managed if managed == _MANAGER:
             return Level.SAME, "the operator of TrainingJobs takes it up"
+        case "managedBy", _:
+            return Level.LOST, "the operator of TrainingJobs takes it up itself; spec.managedBy leaves it to another"
         case _:
-            return Level.LOST, "the operator of TrainingJobs takes it up itself"
+            return Level.LOST, "is no value that a TrainingJob takes"
+
+
+def _is_seconds(field: str, value: int) -> bool:
+    least = 0 if field == "ttlSecondsAfterFinished" else 1
+    return type(value) is int and least <= value <= _MOST_SECONDS
 
 
 def _scheduling(policy: Reader, draft: Draft, members: int) -> None:

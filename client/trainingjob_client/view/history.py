@@ -1,8 +1,9 @@
 """The history of metrics as series to draw.
 
 A gang that is formed anew goes on at its last checkpoint: steps after that were done twice, and only the later
-generation's are part of the training that the model has. So a point is dropped when a later generation has one at the
-same step or before it. The operator keeps all of them; what to draw is decided here.
+generation's are part of the training that the model has. The operator drops them as soon as it hears where the gang
+went on; until then, and for a status of an older operator, a point is dropped here when a later generation has one at
+the same step or before it.
 """
 
 import math

@@ -6,7 +6,7 @@ from typing import Any
 
 from trainingjob_client import names
 from trainingjob_client.view.fields import Fields
-from trainingjob_client.view.training import Failure, Goodput, Telemetry, Training
+from trainingjob_client.view.training import Failure, Gang, Goodput, Telemetry, Training
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class JobView:
     members: tuple[Member, ...]
     desired: int | None
     ready: int | None
-    restarts: int | None
+    gang: Gang
     started: datetime | None
     completed: datetime | None
     training: Training
@@ -86,6 +86,14 @@ class JobView:
     def finished(self) -> bool:
         """Whether nothing happens to it any more by itself."""
         return self.phase in (names.SUCCEEDED, names.FAILED, names.INVALID)
+
+    @property
+    def state(self) -> str:
+        """Its phase in a word or two: what is going on, and that it goes on without getting anywhere."""
+        if self.deleting:
+            return "Deleting"
+        stalled = self.condition("Stalled")
+        return f"{self.phase} (Stalled)" if stalled is not None and stalled.status == "True" else self.phase
 
     @property
     def succeeded(self) -> bool:
@@ -116,7 +124,7 @@ def read_job(body: Any) -> JobView:
         members=tuple(Member.read(each) for each in (*items, *((evaluator,) if evaluator else ()))),
         desired=members.integer("desired"),
         ready=members.integer("ready"),
-        restarts=status.object("restarts").integer("total"),
+        gang=Gang.read(job.object("spec"), status),
         started=status.time("startTime"),
         completed=status.time("completionTime"),
         training=Training.read(status.object("training")),

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from trainingjob_client import names
 from trainingjob_client.view.fields import Fields, metric_value
 
 
@@ -124,8 +125,10 @@ class Goodput:
 
 @dataclass(frozen=True)
 class Failure:
-    """The first cause of a job's failure."""
+    """The first cause of a generation's failure: the last one's, or the job's."""
 
+    time: datetime | None
+    generation: int | None
     member: str
     pod: str
     node: str
@@ -139,6 +142,8 @@ class Failure:
     def read(cls, of: Fields) -> "Failure":
         """Read `status.failure`."""
         return cls(
+            of.time("time"),
+            of.integer("generation"),
             of.text("member"),
             of.text("pod"),
             of.text("node"),
@@ -147,6 +152,46 @@ class Failure:
             of.text("reason"),
             of.text("message"),
             tuple(of.texts("lastLogLines")),
+        )
+
+
+@dataclass(frozen=True)
+class Missed:
+    """A member that the gang has lost from sight."""
+
+    name: str
+    since: datetime | None
+
+
+@dataclass(frozen=True)
+class Gang:
+    """How the gang came through what happened to it. What is not known is None, or empty.
+
+    `counted` of the failures count against `limit`. `resumed_step` is where the last generation went on.
+    """
+
+    restarts: int | None
+    counted: int | None
+    limit: int | None
+    resumed_step: int | None
+    stalled_seconds: float | None
+    missed: tuple[Missed, ...]
+
+    @classmethod
+    def read(cls, spec: Fields, status: Fields) -> "Gang":
+        """Read it from a job's spec and status."""
+        restarts, gang = status.object("restarts"), status.object("gang")
+        missed = [Missed(each.text("name"), each.time("since")) for each in gang.objects("unreachable")]
+        lost = gang.object("chiefLost")
+        if lost:
+            missed.insert(0, Missed(names.CHIEF, lost.time("since")))
+        return cls(
+            restarts.integer("total"),
+            restarts.integer("counted"),
+            spec.object("failurePolicy").integer("backoffLimit"),
+            status.object("resumedFrom").integer("step"),
+            gang.number("stalledSeconds"),
+            tuple(missed),
         )
 
 

@@ -30,7 +30,7 @@ class PythonObject(Model):
 class BuiltinDataset(Model):
     """Data that comes with the trainer image."""
 
-    rules: ClassVar = (
+    object_rules: ClassVar = (
         Rule(
             "self.name == 'mnist' || !has(self.part)",
             "part is of mnist; linear-regression has examples, slope, intercept and noise",
@@ -139,7 +139,7 @@ class ImagesDataset(Model):
 class Dataset(Model):
     """Where examples come from: one of these."""
 
-    rules: ClassVar = (exactly_one("builtin", "npz", "csv", "tfrecord", "images", "builder"),)
+    object_rules: ClassVar = (exactly_one("builtin", "npz", "csv", "tfrecord", "images", "builder"),)
 
     builtin: BuiltinDataset | None = None
     """Data that comes with the trainer image."""

@@ -15,6 +15,10 @@ LABEL_JOB: Final = "trainingjob.dev/job"
 LABEL_ROLE: Final = "trainingjob.dev/role"
 LABEL_INDEX: Final = "trainingjob.dev/index"
 LABEL_INCARNATION: Final = "trainingjob.dev/incarnation"
+#: On a pod: how many pods of its member failed before it in a way that counts against backoffLimit.
+ANNOTATION_FAILURES: Final = "trainingjob.dev/failures"
+#: On a pod: how many pods of its member before it, one after the other, ended soon after their start.
+ANNOTATION_SHORT_LIVES: Final = "trainingjob.dev/short-lives"
 LABEL_APP_NAME: Final = "app.kubernetes.io/name"
 LABEL_APP_INSTANCE: Final = "app.kubernetes.io/instance"
 LABEL_APP_COMPONENT: Final = "app.kubernetes.io/component"
@@ -26,6 +30,9 @@ MANAGER: Final = "trainingjob-operator"
 #: Field managers: the reconciler owns all of status but what the intake writes (training, display of metrics).
 FIELD_MANAGER: Final = "trainingjob-operator"
 INTAKE_FIELD_MANAGER: Final = "trainingjob-operator-intake"
+
+#: What `spec.managedBy` says when it is us.
+CONTROLLER: Final = f"{GROUP}/operator"
 
 ROLE_CHIEF: Final = "chief"
 ROLE_WORKER: Final = "worker"
@@ -45,6 +52,8 @@ class Phase(StrEnum):
     PENDING = "Pending"
     STARTING = "Starting"
     RUNNING = "Running"
+    RESTARTING = "Restarting"
+    SUSPENDED = "Suspended"
     SUCCEEDED = "Succeeded"
     FAILED = "Failed"
     INVALID = "Invalid"
@@ -63,6 +72,8 @@ class Condition(StrEnum):
     RUNNING = "Running"
     SUCCEEDED = "Succeeded"
     FAILED = "Failed"
+    STALLED = "Stalled"
+    SUSPENDED = "Suspended"
 
 
 class Reason(StrEnum):
@@ -79,6 +90,7 @@ class Reason(StrEnum):
     MEMBERS_RUNNING = "MembersRunning"
     MEMBERS_STARTING = "MembersStarting"
     MEMBERS_FINISHED = "MembersFinished"
+    MEMBERS_ENDING = "MembersEnding"
     UNSCHEDULABLE = "Unschedulable"
     IMAGE_NOT_PULLED = "ImageNotPulled"
     CONTAINER_CONFIG_ERROR = "ContainerConfigError"
@@ -91,6 +103,7 @@ class Reason(StrEnum):
     # Running
     GANG_FORMED = "GangFormed"
     GANG_FORMING = "GangForming"
+    GANG_RESTARTING = "GangRestarting"
     NO_REPORTS = "NoReports"
     NOT_STARTED = "NotStarted"
     FINISHED = "Finished"
@@ -101,9 +114,26 @@ class Reason(StrEnum):
     JOB_SUCCEEDED = "JobSucceeded"
     MEMBER_LOST = "MemberLost"
     MEMBER_FAILED = "MemberFailed"
+    NODE_LOST = "NodeLost"
+    NODE_RESTARTED = "NodeRestarted"
+    BACKOFF_LIMIT_EXCEEDED = "BackoffLimitExceeded"
+    STARTUP_DEADLINE_EXCEEDED = "StartupDeadlineExceeded"
+    DEADLINE_EXCEEDED = "DeadlineExceeded"
+    # Stalled
+    NO_PROGRESS = "NoProgress"
+    PROGRESSING = "Progressing"
+    # Suspended
+    JOB_SUSPENDED = "JobSuspended"
+    JOB_RESUMED = "JobResumed"
     # Events
     PODS_CREATED = "PodsCreated"
     EVALUATOR_FAILED = "EvaluatorFailed"
+    RESTARTING = "Restarting"
+    RESTARTED = "Restarted"
+    RESUMED = "Resumed"
+    MEMBER_REPLACED = "MemberReplaced"
+    STALLED = "Stalled"
+    SUSPENDED = "Suspended"
 
 
 def pod_name(job: str, role: str, index: int, incarnation: int) -> str:

@@ -30,7 +30,7 @@ class Accelerator(Model):
 class Toleration(Model):
     """A taint that the members tolerate, as in a pod."""
 
-    rules: ClassVar = (
+    object_rules: ClassVar = (
         Rule(
             "self.operator == 'Exists' || has(self.key) && self.key != ''",
             "needs a key, or operator Exists to tolerate every taint",

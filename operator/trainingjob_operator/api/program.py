@@ -62,7 +62,7 @@ class ProgramSource(Model):
     They go into the working directory.
     """
 
-    rules: ClassVar = (exactly_one("configMap", "inline"),)
+    object_rules: ClassVar = (exactly_one("configMap", "inline"),)
 
     config_map: ProgramConfigMap | None = None
     """A ConfigMap, one file for each key."""

@@ -29,7 +29,7 @@ def refuse(title: str, faults: Sequence[Fault]) -> ValidationError:
 
 @dataclass(frozen=True)
 class Rule:
-    """A rule on a field (as an annotation of its type) or on an object (in `Model.rules`).
+    """A rule on a field (as an annotation of its type) or on an object (in `Model.object_rules`).
 
     `holds` is what `cel` says, in Python. Rules that compare with the stored object (`oldSelf`) have none.
     Where `cel` is empty, the API server can't see what the rule reads (a field without a type): Python alone judges.

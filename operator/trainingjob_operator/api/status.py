@@ -1,5 +1,5 @@
-"""`status` of a TrainingJob. The reconciler writes it, but `training`, `telemetry`, `goodput` and what `display`
-shows of them are the intake's.
+"""`status` of a TrainingJob. The reconciler writes it, but `training`, `telemetry`, `goodput`, `gang` and what
+`display` shows of them are the intake's.
 """
 
 from typing import Annotated, Literal
@@ -35,6 +35,8 @@ class MemberStatus(Model):
     """chief-0, worker-0, ..."""
     incarnation: int | None = None
     """How many pods this member has had."""
+    failures: int | None = None
+    """How many of them failed in a way that counts."""
     pod: str | None = None
     """Its pod."""
     node: str | None = None
@@ -92,7 +94,7 @@ class TrainingStatus(Model):
     sequence: int | None = None
     """Number of the report within its generation."""
     state: str | None = None
-    """Forming, Running, Succeeded or Failed: the generation, seen from the chief."""
+    """Forming, Running, Restarting, Terminated, Succeeded or Failed: the generation, seen from the chief."""
     epoch: int | None = None
     """Current epoch, from 1."""
     total_epochs: int | None = None
@@ -117,6 +119,8 @@ class TrainingStatus(Model):
     generations are in it. It has at most about 256 KiB: many points of many metrics leave some metrics out."""
     last_report_time: str | None = None
     """When the report arrived, by the operator's clock."""
+    resumed_step: int | None = None
+    """The step that this generation began at, from a checkpoint."""
     final: bool | None = None
     """Whether this is the last report of the job."""
 
@@ -145,6 +149,100 @@ class MemberTelemetry(Model):
     """The container's limit."""
     gpus: list[GpuStatus] | None = None
     """Its GPUs."""
+
+
+class FailureStatus(Model):
+    """The first cause of a generation's failure: of the latest that failed, and of the job's where it has failed."""
+
+    time: str | None = None
+    """When it was told or seen, by the operator's clock."""
+    member: str | None = None
+    """The member that failed first."""
+    pod: str | None = None
+    """Its pod."""
+    node: str | None = None
+    """The node of its pod."""
+    exit_code: int | None = None
+    """The trainer's exit code; 128 + signal when a signal ended it."""
+    signal: int | None = None
+    """The signal that ended the trainer."""
+    reason: str | None = None
+    """One CamelCase word."""
+    message: str | None = None
+    """A sentence for people."""
+    last_log_lines: list[str] | None = None
+    """The end of the trainer's log."""
+    generation: int | None = None
+    """The formation of the gang that failed."""
+
+
+class LastFailureStatus(Model):
+    """What the last failed generation died of, as far as the next failure is compared with it."""
+
+    reason: str | None = None
+    """One CamelCase word."""
+    message: str | None = None
+    """The beginning of what was said."""
+    exit_code: int | None = None
+    """The trainer's exit code; 128 + signal when a signal ended it."""
+    signal: int | None = None
+    """The signal that ended the trainer."""
+    step: int | None = None
+    """The highest step that the job had reported then."""
+
+
+class LedgerStatus(Model):
+    """What the job has been through, as the gang counts it. New pods are told."""
+
+    generation: int | None = None
+    """The last formation of the gang."""
+    counted: int | None = None
+    """Failures of trainers that count against spec.failurePolicy.backoffLimit."""
+    step: int | None = None
+    """The highest step that was ever reported."""
+    started: bool | None = None
+    """Whether the job has made its first step."""
+    fruitless: int | None = None
+    """Restarts in a row that brought no new step."""
+    last: LastFailureStatus | None = None
+    """What the last failed generation died of."""
+
+
+class ChiefLostStatus(Model):
+    """What workers say when they have lost their chief from sight."""
+
+    incarnation: int
+    """The chief's pod that they lost."""
+    member: str
+    """Who said so."""
+    since: str
+    """Since when they are believed, by the operator's clock: the chief has been silent for some time then."""
+
+
+class UnreachableStatus(Model):
+    """A member that the gang has lost from sight and waits for."""
+
+    name: str
+    """Like worker-0."""
+    since: str
+    """When the chief said so first, by the operator's clock."""
+
+
+class GangStatus(Model):
+    """The gang as its launchers tell it: what they count, whom they miss, what went wrong last."""
+
+    size: int | None = None
+    """How many members train in this generation."""
+    ledger: LedgerStatus | None = None
+    """What the job has been through."""
+    failure: FailureStatus | None = None
+    """Why the last generation that failed did."""
+    unreachable: Annotated[list[UnreachableStatus], Field(max_length=32)] | None = None
+    """Members that the gang has lost from sight and waits for; of many the first."""
+    chief_lost: ChiefLostStatus | None = None
+    """What workers say when they have lost their chief from sight."""
+    stalled_seconds: float | None = None
+    """How long there has been no step, while that is too long."""
 
 
 class TelemetryStatus(Model):
@@ -179,29 +277,6 @@ class GoodputStatus(Model):
     """Share of productive time, 0 to 1. Missing while no step was reported."""
 
 
-class FailureStatus(Model):
-    """The first cause of the job's failure."""
-
-    member: str | None = None
-    """The member that failed first."""
-    pod: str | None = None
-    """Its pod."""
-    node: str | None = None
-    """The node of its pod."""
-    exit_code: int | None = None
-    """The trainer's exit code; 128 + signal when a signal ended it."""
-    signal: int | None = None
-    """The signal that ended the trainer."""
-    reason: str | None = None
-    """One CamelCase word."""
-    message: str | None = None
-    """A sentence for people."""
-    last_log_lines: list[str] | None = None
-    """The end of the trainer's log."""
-    generation: int | None = None
-    """The formation of the gang that failed."""
-
-
 class DisplayStatus(Model):
     """What `kubectl get` shows, as it shows it."""
 
@@ -232,6 +307,21 @@ class RestartsStatus(Model):
 
     total: int | None = None
     """Generations after the first."""
+    counted: int | None = None
+    """Failures that count against spec.failurePolicy.backoffLimit: of trainers, and of pods."""
+    free: int | None = None
+    """Restarts that cost nothing: lost and evicted pods, drained nodes, saves on request, changes of size."""
+
+
+class ResumedFromStatus(Model):
+    """Where the latest generation went on."""
+
+    step: int
+    """The step of the checkpoint."""
+    checkpoint: str | None = None
+    """The folder of the checkpoints."""
+    generation: int | None = None
+    """The generation that began there."""
 
 
 class TrainingJobStatus(Model):
@@ -240,11 +330,12 @@ class TrainingJobStatus(Model):
     observed_generation: int | None = None
     """metadata.generation that this status is about."""
     phase: Phase | None = None
-    """Pending, Starting, Running, Succeeded, Failed or Invalid."""
+    """Pending, Starting, Running, Restarting, Suspended, Succeeded, Failed or Invalid."""
     conditions: Annotated[list[StatusCondition], Field(max_length=32), Unique("type")] | None = None
-    """Valid, MembersReady, Running, Succeeded, Failed; with reasons and messages."""
+    """Valid, MembersReady, Running, Succeeded, Failed; with reasons and messages. Stalled and Suspended once they
+    were true."""
     start_time: str | None = None
-    """When the operator first took up the job."""
+    """When the operator took up the job; when it was resumed last, if it was suspended."""
     completion_time: str | None = None
     """When the job succeeded or failed."""
     members: MembersStatus | None = None
@@ -253,11 +344,17 @@ class TrainingJobStatus(Model):
     """How far the training is, as the chief reported it last."""
     restarts: RestartsStatus | None = None
     """How often the gang has been formed anew."""
+    resumed_from: ResumedFromStatus | None = None
+    """Where the latest generation went on, if it did not begin with nothing."""
+    gang: GangStatus | None = None
+    """The gang as its launchers tell it."""
+    active_seconds: float | None = None
+    """How long the job was active before it was suspended; counts for spec.runPolicy.activeDeadlineSeconds."""
     telemetry: TelemetryStatus | None = None
     """What the gang uses: CPU, memory, GPUs."""
     goodput: GoodputStatus | None = None
     """What the time since the job's start went to."""
     failure: FailureStatus | None = None
-    """Why the job failed: the first cause."""
+    """Why the latest generation that failed did, and why the job failed: the first cause."""
     display: DisplayStatus | None = None
     """What kubectl get shows, as it shows it."""

@@ -42,7 +42,7 @@ KerasObject = Annotated[
 class Validation(Model):
     """Examples that are not trained on; val_loss and val_ metrics come from them."""
 
-    rules: ClassVar = (exactly_one("split", "dataset"),)
+    object_rules: ClassVar = (exactly_one("split", "dataset"),)
 
     split: Annotated[float, Field(gt=0, lt=1)] | None = None
     """This part of the training data is kept for validation. Which examples, follows from the seed."""
@@ -76,7 +76,7 @@ class Brightness(Model):
 class Augmentation(Model):
     """One random change of training images. The same example in the same epoch is always changed the same way."""
 
-    rules: ClassVar = (exactly_one("flip", "crop", "rotate", "brightness"),)
+    object_rules: ClassVar = (exactly_one("flip", "crop", "rotate", "brightness"),)
 
     flip: Literal["horizontal", "vertical", "both"] | None = None
     """Mirror half of the images."""
@@ -119,7 +119,7 @@ class Pipeline(Model):
 class TrainingModel(Model):
     """What is trained, in one of four ways."""
 
-    rules: ClassVar = (
+    object_rules: ClassVar = (
         Rule(
             "",  # preset has no type for the API server's rules
             "must have exactly one of preset, layers, json, builder",
@@ -142,7 +142,7 @@ class TrainingModel(Model):
 class GradientClipping(Model):
     """Limits gradients before they are applied."""
 
-    rules: ClassVar = (exactly_one("norm", "globalNorm", "value"),)
+    object_rules: ClassVar = (exactly_one("norm", "globalNorm", "value"),)
 
     norm: Annotated[float, Field(gt=0)] | None = None
     """Largest norm of each variable's gradient."""
@@ -162,7 +162,7 @@ _CLASS_NUMBERS = Rule(
 class Training(Model):
     """Training without a program: the operator's trainer does it."""
 
-    rules: ClassVar = (exactly_one("epochs", "steps"),)
+    object_rules: ClassVar = (exactly_one("epochs", "steps"),)
 
     source: ProgramSource | None = None
     """Python files of yours that dataset.builder or model.builder name. They can be imported from the working
@@ -207,7 +207,7 @@ class Training(Model):
 class Checkpoint(Model):
     """Where and when the training saves its state, and from where it resumes. Only the chief reads and writes it."""
 
-    rules: ClassVar = (
+    object_rules: ClassVar = (
         exactly_one("path", "volume"),
         Rule(
             "!(has(self.everySteps) && has(self.everySeconds))",
@@ -232,7 +232,7 @@ class Checkpoint(Model):
 class Output(Model):
     """Where the trained model goes."""
 
-    rules: ClassVar = (exactly_one("path", "volume"),)
+    object_rules: ClassVar = (exactly_one("path", "volume"),)
 
     path: DataPath | None = None
     """A folder on one of the job's volumes, or gs://, or where else the image's TensorFlow writes."""
@@ -245,7 +245,7 @@ class Output(Model):
 class StopWhen(Model):
     """When training is good enough, or gets no better."""
 
-    rules: ClassVar = (
+    object_rules: ClassVar = (
         Rule(
             "has(self.reaches) || has(self.patience)",
             "must have reaches, patience, or both",

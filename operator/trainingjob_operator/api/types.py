@@ -25,7 +25,7 @@ class Model(BaseModel):
         alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True, use_attribute_docstrings=True
     )
 
-    rules: ClassVar[tuple[Rule, ...]] = ()
+    object_rules: ClassVar[tuple[Rule, ...]] = ()
     """Rules on the object as a whole."""
 
     @model_validator(mode="before")
@@ -40,7 +40,7 @@ class Model(BaseModel):
     def _judge(self) -> Self:
         faults: list[Fault] = [
             (tuple(rule.field_path.split(".")[1:]), rule.message, self)
-            for rule in self.rules
+            for rule in self.object_rules
             if rule.holds is not None and not rule.holds(self)
         ]
         if faults:
@@ -50,7 +50,7 @@ class Model(BaseModel):
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         json_schema = handler(schema)
-        if rules := [rule.schema() for rule in cls.rules if rule.cel]:
+        if rules := [rule.schema() for rule in cls.object_rules if rule.cel]:
             handler.resolve_ref_schema(json_schema)["x-kubernetes-validations"] = rules
         return json_schema
 

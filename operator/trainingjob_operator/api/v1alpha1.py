@@ -11,6 +11,7 @@ from pydantic import Field, StringConstraints
 
 from trainingjob_operator.api.names import MAX_JOB_NAME, MAX_WORKERS
 from trainingjob_operator.api.node_pool import NodePool, Resources
+from trainingjob_operator.api.policy import Elastic, FailurePolicy, RunPolicy
 from trainingjob_operator.api.program import Program
 from trainingjob_operator.api.rules import IMMUTABLE, Rule, Unique, exactly_one, immutable_presence
 from trainingjob_operator.api.training import Checkpoint, Output, StopWhen, Training
@@ -70,14 +71,14 @@ class Reporting(Model):
 
 _IMMUTABLE_OPTIONAL = (
     "image", "imagePullPolicy", "imagePullSecrets", "evaluator", "nodePool", "resources", "volumes", "podTemplate",
-    "program", "training", "checkpoint", "output", "stopWhen",
+    "program", "training", "checkpoint", "output", "stopWhen", "managedBy", "elastic",
 )  # fmt: skip
 
 
 class TrainingJobSpec(Model):
     """What to train, with how many members, and where."""
 
-    rules: ClassVar = (
+    object_rules: ClassVar = (
         exactly_one("program", "training"),
         Rule(
             "!has(self.evaluator) || has(self.checkpoint)",
@@ -91,9 +92,22 @@ class TrainingJobSpec(Model):
             lambda self: not self.reporting.tensorboard or self.checkpoint is not None,
             field_path=".reporting.tensorboard",
         ),
+        Rule(
+            "!has(self.elastic) || self.elastic.minWorkers <= self.workers.replicas",
+            "must not be more than workers.replicas",
+            lambda self: self.elastic is None or self.elastic.min_workers <= self.workers.replicas,
+            field_path=".elastic.minWorkers",
+        ),
         *(immutable_presence(name) for name in _IMMUTABLE_OPTIONAL),
     )
 
+    suspend: bool = False
+    """true saves and takes the pods away, false goes on from there. A job may be made suspended."""
+    managed_by: (
+        Annotated[str, StringConstraints(min_length=1, max_length=63, pattern=r"^\S+/\S+$"), IMMUTABLE] | None
+    ) = None
+    """Who runs this job: any value but trainingjob.dev/operator, like kueue.x-k8s.io/multikueue, makes this operator
+    leave it alone. Default: trainingjob.dev/operator."""
     image: Annotated[str, StringConstraints(min_length=1, max_length=1024, pattern=r"^\S+$"), IMMUTABLE] | None = None
     """The members' image. Default: the installation's trainer image, for GPU or CPU by the node pool."""
     image_pull_policy: Annotated[Literal["Always", "IfNotPresent", "Never"], IMMUTABLE] | None = None
@@ -127,6 +141,12 @@ class TrainingJobSpec(Model):
     """Where the trained model goes. Declarative training writes it; a program writes its own."""
     stop_when: Annotated[StopWhen, IMMUTABLE] | None = None
     """When training is good enough, or gets no better. For declarative training and Keras fit."""
+    elastic: Annotated[Elastic, IMMUTABLE] | None = None
+    """Training with fewer workers while the others can't come. The global batch stays as it is."""
+    run_policy: RunPolicy = RunPolicy()
+    """Deadlines, and what becomes of a job that is over."""
+    failure_policy: Annotated[FailurePolicy, IMMUTABLE] = FailurePolicy()
+    """What restarts, what ends the job, and when somebody is taken for lost or stuck."""
     reporting: Reporting = Reporting()
     """How the training reports to the status."""
 
@@ -150,6 +170,6 @@ OBJECT_RULES = (
 )
 
 __all__ = [
-    "Evaluator", "NodePool", "OBJECT_RULES", "PodMetadata", "PodTemplate", "Program", "Reporting", "Resources",
-    "TrainingJobSpec", "VOLUME_SOURCES", "Volume", "Workers",
+    "Elastic", "Evaluator", "FailurePolicy", "NodePool", "OBJECT_RULES", "PodMetadata", "PodTemplate", "Program",
+    "Reporting", "Resources", "RunPolicy", "TrainingJobSpec", "VOLUME_SOURCES", "Volume", "Workers",
 ]  # fmt: skip

@@ -96,7 +96,7 @@ class NfsSource(Model):
 class VolumeSource(Model):
     """A volume, without the place where members see it."""
 
-    rules: ClassVar = (exactly_one(*VOLUME_SOURCES),)
+    object_rules: ClassVar = (exactly_one(*VOLUME_SOURCES),)
 
     sub_path: RelativePath | None = None
     """A folder within the volume to mount instead of its root."""

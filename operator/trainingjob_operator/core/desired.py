@@ -1,6 +1,7 @@
 """What a job wants in the cluster: its members and their pods, the evaluator's, and the chief's Service."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 from trainingjob_operator.api import names
@@ -8,10 +9,14 @@ from trainingjob_operator.api.contract import (
     DOWNWARD_FIELDS,
     RENDEZVOUS_PORT,
     Assignment,
+    Ledger,
+    Policy,
+    Rule,
     member_name,
 )
 from trainingjob_operator.api.program import EnvVar
 from trainingjob_operator.api.v1alpha1 import NodePool, Program, Resources, TrainingJobSpec
+from trainingjob_operator.core.avoid import away_from
 from trainingjob_operator.core.document import encode_document
 from trainingjob_operator.core.launcher_source import BUILT_IN, is_injected
 from trainingjob_operator.core.merge import merge
@@ -37,6 +42,25 @@ TRAINER = ("python3", "-m", "trainingjob_trainer")
 _ESCAPED = str.maketrans({"$": "$$"})
 
 
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What a new pod is told of those before it.
+
+    `failures` pods of its member, `pod_failures` of the whole job have failed in a way that counts; `short_lives`
+    pods of its member in a row ended soon after their start. `ledger` is what the gang has been through. `avoid` are
+    nodes on which members were lost from sight.
+    """
+
+    failures: int = 0
+    short_lives: int = 0
+    pod_failures: int = 0
+    ledger: Ledger = field(default_factory=Ledger)
+    avoid: tuple[str, ...] = ()
+
+
+NOTHING = Past()
+
+
 def members(spec: TrainingJobSpec) -> Iterator[tuple[str, int]]:
     """Yield (role, index) of every member, the chief first. The evaluator is none."""
     yield names.ROLE_CHIEF, 0
@@ -44,7 +68,9 @@ def members(spec: TrainingJobSpec) -> Iterator[tuple[str, int]]:
         yield names.ROLE_WORKER, index
 
 
-def build_pod(job: JobFact, role: str, index: int, incarnation: int, platform: Platform) -> dict[str, Any]:
+def build_pod(
+    job: JobFact, role: str, index: int, incarnation: int, platform: Platform, past: Past = NOTHING
+) -> dict[str, Any]:
     """Return the pod of one member, or of the evaluator. The same arguments give the same pod."""
     spec = _spec(job)
     pool = resolve(_node_pool(spec, role), platform.node_pools)
@@ -67,13 +93,22 @@ def build_pod(job: JobFact, role: str, index: int, incarnation: int, platform: P
             "labels": labels,
             "ownerReferences": [owner_reference(job)],
         },
-        "spec": _pod_spec(job, spec, pool, role, index, incarnation, platform),
+        "spec": _pod_spec(job, spec, pool, role, index, incarnation, platform, past),
     }
     template = spec.pod_template
-    if template is None:
-        return pod
-    metadata = template.metadata.model_dump(by_alias=True, exclude_none=True) if template.metadata else {}
-    return merge(pod, {"metadata": metadata, "spec": template.spec or {}})  # type: ignore[no-any-return]
+    if template is not None:
+        metadata = template.metadata.model_dump(by_alias=True, exclude_none=True) if template.metadata else {}
+        pod = merge(pod, {"metadata": metadata, "spec": template.spec or {}})
+    return away_from(_with_counts(pod, past), past.avoid)
+
+
+def _with_counts(pod: dict[str, Any], past: Past) -> dict[str, Any]:
+    """Return a pod with what it carries on; no template may change that."""
+    counts = {names.ANNOTATION_FAILURES: past.failures, names.ANNOTATION_SHORT_LIVES: past.short_lives}
+    metadata = dict(pod["metadata"])
+    given = {name: value for name, value in metadata.pop("annotations", {}).items() if name not in counts}
+    given |= {name: str(count) for name, count in counts.items() if count}
+    return pod | {"metadata": metadata | ({"annotations": given} if given else {})}
 
 
 def build_service(job: JobFact, incarnation: int) -> dict[str, Any]:
@@ -143,7 +178,14 @@ def _spec(job: JobFact) -> TrainingJobSpec:
 
 
 def _pod_spec(
-    job: JobFact, spec: TrainingJobSpec, pool: NodePool, role: str, index: int, incarnation: int, platform: Platform
+    job: JobFact,
+    spec: TrainingJobSpec,
+    pool: NodePool,
+    role: str,
+    index: int,
+    incarnation: int,
+    platform: Platform,
+    past: Past,
 ) -> dict[str, Any]:
     mounts, volumes = mounts_and_volumes(job, spec, role, accelerated=pool.accelerator is not None)
     if is_injected(spec):
@@ -164,7 +206,7 @@ def _pod_spec(
             "fsGroupChangePolicy": "OnRootMismatch",
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "containers": [_container(job, spec, pool, role, index, incarnation, platform, mounts)],
+        "containers": [_container(job, spec, pool, role, index, incarnation, platform, mounts, past)],
         "volumes": volumes,
     }
     if needs_service(spec):
@@ -183,6 +225,7 @@ def _container(
     incarnation: int,
     platform: Platform,
     mounts: list[dict[str, Any]],
+    past: Past,
 ) -> dict[str, Any]:
     program = spec.program or Program()
     default_image = platform.gpu_image if pool.accelerator is not None else platform.cpu_image
@@ -192,7 +235,7 @@ def _container(
         "image": spec.image or default_image,
         "command": platform.launcher.command() if is_injected(spec) else list(BUILT_IN),
         "args": [*(program.command or default_command), *(program.args or ())],
-        "env": _environment(job, spec, pool, role, index, incarnation, platform),
+        "env": _environment(job, spec, pool, role, index, incarnation, platform, past),
         "resources": _resources(_own_resources(spec, role), pool),
         "volumeMounts": mounts,
         # A launcher that can't even start leaves its last log lines where the status can show them.
@@ -212,13 +255,20 @@ def _container(
 
 
 def _environment(
-    job: JobFact, spec: TrainingJobSpec, pool: NodePool, role: str, index: int, incarnation: int, platform: Platform
+    job: JobFact,
+    spec: TrainingJobSpec,
+    pool: NodePool,
+    role: str,
+    index: int,
+    incarnation: int,
+    platform: Platform,
+    past: Past,
 ) -> list[dict[str, Any]]:
     program = spec.program or Program()
     source = source_of(spec)
     inline = source.inline if source else None
     config_map = source.config_map if source else None
-    chief = role == names.ROLE_CHIEF
+    chief, member = role == names.ROLE_CHIEF, role != names.ROLE_EVALUATOR
     assignment = Assignment(
         job=job.name,
         namespace=job.namespace,
@@ -234,11 +284,14 @@ def _environment(
         source_dir=SOURCE_DIR if config_map else "",
         files=inline.files if inline else {},
         spec=encode_document(spec),
-        report_url=report_url(job, platform) if chief else "",
-        report_ca=platform.intake_ca if chief else "",
-        report_token_file=f"{TOKEN_DIR}/token" if chief else "",
+        report_url=report_url(job, platform) if member else "",
+        report_ca=platform.intake_ca if member else "",
+        report_token_file=f"{TOKEN_DIR}/token" if member else "",
         report_interval_seconds=float(spec.reporting.interval_seconds),
         tensorboard_dir=tensorboard_dir(job, spec) if chief else "",
+        policy=policy_of(spec) if member else Policy(),
+        ledger=past.ledger,
+        pod_failures=past.pod_failures,
     )
     given: dict[str, dict[str, Any]] = {
         "HOME": {"value": WORK_DIR},
@@ -256,8 +309,26 @@ def _variables(given: list[EnvVar] | None) -> dict[str, dict[str, Any]]:
     return {v.name: v.model_dump(by_alias=True, exclude_none=True, exclude={"name"}) for v in given or ()}
 
 
+def policy_of(spec: TrainingJobSpec) -> Policy:
+    """Return how launchers judge failures and when they go on with fewer."""
+    policy, elastic = spec.failure_policy, spec.elastic
+    rules = [
+        Rule(rule.action, tuple(rule.exit_codes or ()), tuple(map(str, rule.reasons or ())))
+        for rule in policy.rules or ()
+    ]
+    return Policy(
+        backoff_limit=policy.backoff_limit,
+        rules=tuple(rules),
+        stall=None if policy.stall_seconds is None else float(policy.stall_seconds),
+        warm_standby=policy.restart.warm_standby,
+        min_workers=None if elastic is None else elastic.min_workers,
+        elastic_wait=Policy.elastic_wait if elastic is None else float(elastic.wait_seconds),
+        checkpoints=spec.checkpoint is not None,
+    )
+
+
 def report_url(job: JobFact, platform: Platform) -> str:
-    """Return the address to which the chief of this job posts its reports."""
+    """Return the address to which the members of this job post their reports."""
     return f"{platform.intake_url}/v1/namespaces/{job.namespace}/trainingjobs/{job.name}/report"
 
 
@@ -301,5 +372,6 @@ def _scheduling(job: JobFact, pool: NodePool) -> dict[str, Any]:
 
 
 __all__ = [
-    "build_pod", "build_service", "member_name", "members", "needs_service", "owner_reference", "report_url",
+    "Past", "build_pod", "build_service", "member_name", "members", "needs_service", "owner_reference", "policy_of",
+    "report_url",
 ]  # fmt: skip

@@ -1,32 +1,39 @@
-"""Failure policy: which failure ended the job, and what is known of it.
+"""What is known of a failure: from the chief's word, from a pod's end, or from its loss.
 
-A healthy peer often fails first when another member dies, because its collectives break; and every launcher ends
-when the gang does. So the chief's launcher is asked first: it saw the order of things and judged the first cause.
-Pods add what only the kubelet knows, an out-of-memory kill or an eviction. Restarts are not decided here yet: a
-generation that failed ends the job.
+A healthy peer often fails first when another member dies, because its collectives break. So the chief's launcher is
+asked first: it saw the order of things. Pods add what only the kubelet knows, an out-of-memory kill or an eviction.
+What a failure costs is judged in verdict.py.
 """
 
 import dataclasses
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from trainingjob_operator.api.contract import Failure
 from trainingjob_operator.api.names import Reason
 from trainingjob_operator.core.gang import Gang, Member
-from trainingjob_operator.core.observe import PodFact
+from trainingjob_operator.core.observe import JobFact, PodFact
 
 #: How long a failed worker's job waits for the chief's launcher to say who failed first, and a failed chief's for the
 #: pod of the member that it names.
 VERDICT_GRACE = timedelta(seconds=15)
-#: A worker's launcher ends after the chief's, or when that is gone: one that ended well alone is given this long.
-ALONE_GRACE = timedelta(seconds=60)
-#: Reasons by which the kubelet or the scheduler ended a pod: truer than an exit code.
-_NOT_STARTED = frozenset({"StartError", "ContainerCannotRun"})
-_KUBELET_REASONS = frozenset({"OOMKilled", "DeadlineExceeded"}) | _NOT_STARTED
-
-
 #: How lines of the launcher begin.
 LAUNCHER_SAYS = "trainingjob: "
+#: The container's command can't be run.
+NOT_STARTED = frozenset({"StartError", "ContainerCannotRun"})
+#: Reasons of a container's end by which the kubelet says more than an exit code.
+_KUBELET_REASONS = frozenset({"OOMKilled", "DeadlineExceeded"}) | NOT_STARTED
+#: Who took a pod away, by the reason of its condition DisruptionTarget, in the words of rules and status.
+_DISRUPTIONS: dict[str, str] = {
+    "PreemptionByScheduler": "Preempted",
+    "EvictionByEvictionAPI": "Evicted",
+    "DeletionByTaintManager": "Evicted",
+    "TerminationByKubelet": "Evicted",
+    "DeletionByPodGC": Reason.NODE_LOST,
+}
+#: Exit codes above this one are signals'.
+SIGNALS = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,51 +46,136 @@ class FailureFact:
     at: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """Either a failure, or until when to wait for a better one, or neither."""
+def final_failure(job: JobFact, gang: Gang, now: datetime) -> tuple[FailureFact | None, datetime | None]:
+    """Return (the failure with which the chief ended the job, or until when to wait for more about it).
 
-    failure: FailureFact | None = None
-    wait_until: datetime | None = None
-
-
-def judge_failure(gang: Gang, generation: int, now: datetime) -> Verdict:
-    """Return whether the job has failed and of what. `generation` is 0 while the gang has never formed."""
+    A chief's last word counts, also when its pod is going or gone: the intake may have it.
+    """
     chief = gang.chief
-    if _has_ended(chief):
-        wait_until = _last_words_until(chief, gang)
-        if wait_until is not None and now < wait_until:
-            return Verdict(wait_until=wait_until)
-        return Verdict(_of_chief(chief, gang, generation))
-    failed = [m for m in gang.members if _has_ended(m) and _pod(m).phase == "Failed"]
-    if failed:
-        first = min(failed, key=lambda m: (_ended(m) or now, m.index))
-        if chief.pod is not None and chief.pod.phase == "Running" and not chief.pod.deleting:
-            wait_until = (_ended(first) or now) + VERDICT_GRACE
-            if now < wait_until and _ended(first) is not None:
-                return Verdict(wait_until=wait_until)
-        return Verdict(_of_pod(first, generation))
-    alone = next((m for m in gang.members if _has_ended(m) and m is not chief), None)
-    if alone is not None and chief.up:
-        wait_until = (_ended(alone) or now) + ALONE_GRACE
-        return Verdict(_of_early(alone, generation)) if now >= wait_until else Verdict(wait_until=wait_until)
-    if generation > 0:
-        lost = next((m for m in gang.members if m.lost), None)
-        if lost is not None:
-            return Verdict(_of_lost(lost, generation))
-    return Verdict()
+    report = chief.pod.report if chief.pod is not None and chief.pod.over else None
+    if report is not None and report.state == "Failed" and report.final:
+        until = _last_words_until(chief, gang)
+        return (None, until) if until is not None and now < until else (_of_chief(chief, gang), None)
+    if chief.lost and said_at_last(job, gang) == "Failed":
+        return _as_told(job, chief), None
+    return None, None
 
 
-def _has_ended(member: Member) -> bool:
-    """Whether its pod ended by itself: one that is being deleted is lost, which is another matter."""
-    return member.pod is not None and member.pod.finished and not member.pod.deleting
+def said_at_last(job: JobFact, gang: Gang) -> str | None:
+    """Return the state of the last report of all, if the chief's newest incarnation has posted one to the intake."""
+    training = job.status.get("training") or {}
+    own = training.get("incarnation") == gang.chief.incarnations
+    return training.get("state") if training.get("final") is True and own else None
 
 
-def _culprit(chief: Member, gang: Gang) -> Member:
-    """Return the member that the chief's last report blames: the chief itself when it blames nobody."""
-    report = _pod(chief).report
-    name = report.failure.member if report is not None and report.failure is not None else chief.name
-    return next((member for member in gang.members if member.name == name), chief)
+def of_pod(pod: PodFact, generation: int) -> Failure:
+    """Return what a pod's end says. `generation` is the one that it was in, 0 for none."""
+    report, ended = pod.report, pod.terminated
+    if report is not None and report.failure is not None:
+        return with_kubelet(report.failure, pod)
+    if ended is not None:
+        lines = tuple(ended.message.splitlines()[-50:]) if report is None else ()
+        code = ended.exit_code
+        # A launcher that can't start has no report to leave, but says why in its last line.
+        said = next((line for line in reversed(lines) if line.startswith(LAUNCHER_SAYS)), "") if code == 2 else ""
+        failure = Failure(
+            member=pod.member,
+            reason=ended.reason if ended.reason not in ("", "Error", "Completed") else Reason.MEMBER_FAILED,
+            message=said.removeprefix(LAUNCHER_SAYS) or f"the launcher of {pod.member} ended with exit code {code}",
+            exit_code=code,
+            signal=code - SIGNALS if SIGNALS < code < 160 else None,
+            generation=generation,
+            last_log_lines=lines,
+        )
+    else:
+        failure = Failure(
+            member=pod.member,
+            reason=camel(pod.reason) or Reason.MEMBER_FAILED,
+            message=pod.message or f"pod {pod.name} failed before its container ran",
+            generation=generation,
+        )
+    return with_kubelet(failure, pod)
+
+
+def of_lost(member: str, pod: PodFact | None, generation: int, *, out_of_sight: bool = False) -> Failure:
+    """Return what is known of a member whose pod is gone, going, or out of sight."""
+    reason = Reason.MEMBER_LOST if pod is None else reason_of(pod) or Reason.MEMBER_LOST
+    if pod is None:
+        happened = "its pod was deleted"
+    elif out_of_sight and not pod.deleting:
+        happened = f"pod {pod.name} on node {pod.node or '?'} is out of reach"
+    else:
+        happened = f"pod {pod.name} is being deleted" + (f" ({pod.disruption})" if pod.disruption else "")
+    when = f" while generation {generation} trained" if generation else ""
+    return Failure(member, reason, f"{member} was lost{when}: {happened}", generation=generation)
+
+
+def reason_of(pod: PodFact) -> str:
+    """Return the reason that kubelet, scheduler or node controller give for a pod's end; "" for none."""
+    ended = pod.terminated
+    if pod.reason:
+        return camel(pod.reason)
+    if pod.disruption:
+        return camel(_DISRUPTIONS.get(pod.disruption, pod.disruption))
+    if ended is None:
+        return ""
+    if node_restarted(pod):
+        return Reason.NODE_RESTARTED
+    return ended.reason if ended.reason in _KUBELET_REASONS else ""
+
+
+def node_restarted(pod: PodFact) -> bool:
+    """Whether the kubelet found the container gone when it came back: nobody knows how that ended."""
+    ended = pod.terminated
+    if ended is None:
+        return False
+    return (ended.exit_code, ended.reason) == (255, "Unknown") or ended.reason == "ContainerStatusUnknown"
+
+
+def with_kubelet(failure: Failure, pod: PodFact) -> Failure:
+    """Return a failure with what only the pod's status says. Doing it again changes nothing."""
+    ended, reason = pod.terminated, reason_of(pod)
+    if not reason:
+        return failure
+    message = failure.message
+    if reason == "OOMKilled":
+        message = f"{failure.member} ran out of memory: raise spec.resources.limits.memory or lower the batch size"
+    elif reason == Reason.NODE_RESTARTED:
+        message = f"the node of {failure.member} was restarted"
+    elif ended is not None and reason in NOT_STARTED and "python3" in ended.message:
+        message = (
+            "the image has no python3, which the launcher needs: set spec.image to one with Python 3.9 or later "
+            "and TensorFlow"
+        )
+    elif pod.message:
+        message = pod.message
+    code = failure.exit_code if failure.exit_code is not None or ended is None else ended.exit_code
+    return dataclasses.replace(failure, reason=reason, message=message, exit_code=code)
+
+
+def ended_at(pod: PodFact | None) -> datetime | None:
+    """Return when a pod's launcher ended, None when nobody knows."""
+    return pod.terminated.finished_at if pod is not None and pod.terminated is not None else None
+
+
+def camel(reason: str) -> str:
+    """Return a reason as one CamelCase word."""
+    return reason[:1].upper() + reason[1:]
+
+
+def told_failure(value: Any) -> Failure | None:
+    """Return the failure that a status shows, None for none."""
+    if not isinstance(value, dict) or not value.get("reason"):
+        return None
+    return Failure(
+        member=value.get("member", ""),
+        reason=value["reason"],
+        message=value.get("message", ""),
+        exit_code=value.get("exitCode"),
+        signal=value.get("signal"),
+        generation=value.get("generation") or 0,
+        last_log_lines=tuple(value.get("lastLogLines") or ()),
+    )
 
 
 def _last_words_until(chief: Member, gang: Gang) -> datetime | None:
@@ -92,111 +184,40 @@ def _last_words_until(chief: Member, gang: Gang) -> datetime | None:
     The chief ends a moment after the first cause, and the kubelet tells of both pods in any order: that a member ran
     out of memory only its own pod knows.
     """
-    culprit, ended = _culprit(chief, gang), _ended(chief)
-    if ended is None or culprit.lost or _has_ended(culprit):
+    culprit, ended = _culprit(chief, gang), ended_at(chief.pod)
+    if ended is None or culprit.pod is None or culprit.pod.deleting or culprit.pod.over:
         return None
     return ended + VERDICT_GRACE
 
 
-def _of_chief(chief: Member, gang: Gang, generation: int) -> FailureFact:
-    pod = _pod(chief)
-    report = pod.report
-    if report is None or report.failure is None:
-        return _of_pod(chief, generation)
-    culprit = _culprit(chief, gang)
-    if culprit.pod is None:
-        return FailureFact(report.failure, "", "", _ended(chief))
+def _culprit(chief: Member, gang: Gang) -> Member:
+    """Return the member that the chief's last report blames: the chief itself when it blames nobody."""
+    report = chief.pod.report if chief.pod is not None else None
+    name = report.failure.member if report is not None and report.failure is not None else chief.name
+    return next((member for member in gang.members if member.name == name), chief)
+
+
+def _of_chief(chief: Member, gang: Gang) -> FailureFact | None:
+    if chief.pod is None or chief.pod.report is None:
+        return None
+    report, at = chief.pod.report, ended_at(chief.pod)
     failure = report.failure
-    own = culprit.pod.report
-    if culprit is not chief and own is not None and own.failure is not None and own.failure.last_log_lines:
+    if failure is None:
+        return FailureFact(of_pod(chief.pod, report.generation), chief.pod.name, chief.pod.node, at)
+    culprit = _culprit(chief, gang).pod
+    if culprit is None:
+        return FailureFact(failure, "", "", at)
+    own = culprit.report
+    if culprit is not chief.pod and own is not None and own.failure is not None and own.failure.last_log_lines:
         # The culprit kept its own last lines; the chief only heard of them.
         failure = dataclasses.replace(failure, last_log_lines=own.failure.last_log_lines)
-    return FailureFact(_with_kubelet(failure, culprit.pod), culprit.pod.name, culprit.pod.node, _ended(chief))
+    return FailureFact(with_kubelet(failure, culprit), culprit.name, culprit.node, at)
 
 
-def _of_pod(member: Member, generation: int) -> FailureFact:
-    pod = _pod(member)
-    report, ended = pod.report, pod.terminated
-    if report is not None and report.failure is not None:
-        failure = report.failure
-    elif ended is not None:
-        lines = tuple(ended.message.splitlines()[-50:])
-        code = ended.exit_code
-        # A launcher that can't start has no report to leave, but says why in its last line.
-        said = next((line for line in reversed(lines) if line.startswith(LAUNCHER_SAYS)), "") if code == 2 else ""
-        failure = Failure(
-            member=member.name,
-            reason=ended.reason if ended.reason not in ("", "Error", "Completed") else Reason.MEMBER_FAILED,
-            message=said.removeprefix(LAUNCHER_SAYS) or f"the launcher of {member.name} ended with exit code {code}",
-            exit_code=code,
-            signal=code - 128 if 128 < code < 160 else None,
-            generation=generation,
-            last_log_lines=lines,
-        )
-    else:
-        failure = Failure(
-            member=member.name,
-            reason=_camel(pod.reason) or Reason.MEMBER_FAILED,
-            message=pod.message or f"pod {pod.name} failed before its container ran",
-            generation=generation,
-        )
-    return FailureFact(_with_kubelet(failure, pod), pod.name, pod.node, _ended(member))
-
-
-def _of_early(member: Member, generation: int) -> FailureFact:
-    pod = _pod(member)
-    failure = Failure(
-        member=member.name,
-        reason=Reason.MEMBER_FAILED,
-        message=f"{member.name} ended while the chief goes on without it",
-        exit_code=0,
-        generation=generation,
+def _as_told(job: JobFact, chief: Member) -> FailureFact:
+    gang = job.status.get("gang") or {}
+    nothing = Failure(chief.name, Reason.MEMBER_FAILED, "the chief said that the job has failed")
+    pod = chief.pod
+    return FailureFact(
+        told_failure(gang.get("failure")) or nothing, pod.name if pod else "", pod.node if pod else "", None
     )
-    return FailureFact(_with_kubelet(failure, pod), pod.name, pod.node, _ended(member))
-
-
-def _of_lost(member: Member, generation: int) -> FailureFact:
-    pod = member.pod
-    happened = f"pod {pod.name} is being deleted" if pod is not None else "its pod was deleted"
-    if pod is not None and pod.disruption:
-        happened += f" ({pod.disruption})"
-    failure = Failure(
-        member=member.name,
-        reason=Reason.MEMBER_LOST,
-        message=f"{member.name} was lost while generation {generation} trained: {happened}",
-        generation=generation,
-    )
-    return FailureFact(failure, pod.name if pod else "", pod.node if pod else "", None)
-
-
-def _with_kubelet(failure: Failure, pod: PodFact) -> Failure:
-    ended = pod.terminated
-    reason = pod.reason or pod.disruption or (ended.reason if ended and ended.reason in _KUBELET_REASONS else "")
-    if not reason:
-        return failure
-    message = failure.message
-    if reason == "OOMKilled":
-        message = f"{failure.member} ran out of memory: raise spec.resources.limits.memory or lower the batch size"
-    elif ended is not None and reason in _NOT_STARTED and "python3" in ended.message:
-        message = (
-            "the image has no python3, which the launcher needs: set spec.image to one with Python 3.9 or later "
-            "and TensorFlow"
-        )
-    elif pod.message:
-        message = pod.message
-    code = failure.exit_code if failure.exit_code is not None or ended is None else ended.exit_code
-    return dataclasses.replace(failure, reason=_camel(reason), message=message, exit_code=code)
-
-
-def _camel(reason: str) -> str:
-    return reason[:1].upper() + reason[1:]
-
-
-def _pod(member: Member) -> PodFact:
-    if member.pod is None:
-        raise ValueError(f"{member.name} has no pod")
-    return member.pod
-
-
-def _ended(member: Member) -> datetime | None:
-    return member.pod.terminated.finished_at if member.pod and member.pod.terminated else None

@@ -13,19 +13,22 @@ from trainingjob_operator.core.desired import members
 from trainingjob_operator.core.observe import PodFact
 
 CHIEF = member_name(names.ROLE_CHIEF, 0)
+NOTHING: Mapping[str, int] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
     """One wanted member, or the evaluator.
 
-    `pod` is its newest pod, `incarnations` how many pods it is known to have had.
+    `pod` is its newest pod, `incarnations` how many pods it is known to have had, `failures` how many of those are
+    known to have failed in a way that counts, the newest not yet judged.
     """
 
     role: str
     index: int
     pod: PodFact | None
     incarnations: int
+    failures: int = 0
 
     @property
     def name(self) -> str:
@@ -40,7 +43,10 @@ class Member:
     @property
     def up(self) -> bool:
         """Whether its pod runs or has finished well."""
-        return self.pod is not None and not self.pod.deleting and self.pod.phase in ("Running", "Succeeded")
+        pod = self.pod
+        if pod is None or pod.deleting or pod.phase not in ("Running", "Succeeded"):
+            return False
+        return pod.terminated is None or pod.terminated.exit_code == 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +79,14 @@ class Gang:
         return (*(member.pod for member in known if member.pod is not None), *self.spare)
 
 
-def assemble(spec: TrainingJobSpec, pods: Iterable[PodFact], known: Mapping[str, int]) -> Gang:
-    """Sort pods by member. `known` says how many pods a member has had by the status, for pods long gone."""
+def assemble(
+    spec: TrainingJobSpec, pods: Iterable[PodFact], known: Mapping[str, int], failures: Mapping[str, int] = NOTHING
+) -> Gang:
+    """Sort pods by member. For pods that are gone, `known` says how many a member has had by the status, `failures`
+    how many of them failed in a way that counts.
+    """
     newest: dict[str, PodFact] = {}
+    told: dict[str, int] = {}
     spare: list[PodFact] = []
     places = list(members(spec))
     if spec.evaluator is not None:
@@ -85,6 +96,7 @@ def assemble(spec: TrainingJobSpec, pods: Iterable[PodFact], known: Mapping[str,
         if pod.member not in wanted:
             spare.append(pod)
             continue
+        told[pod.member] = max(told.get(pod.member, 0), pod.failures)
         older = newest.get(pod.member)
         if older is not None:
             spare.append(older)
@@ -93,6 +105,8 @@ def assemble(spec: TrainingJobSpec, pods: Iterable[PodFact], known: Mapping[str,
     for role, index in places:
         name = member_name(role, index)
         current = newest.get(name)
-        found.append(Member(role, index, current, max(known.get(name, 0), current.incarnation if current else 0)))
+        incarnations = max(known.get(name, 0), current.incarnation if current else 0)
+        failed = max(failures.get(name, 0), told.get(name, 0))
+        found.append(Member(role, index, current, incarnations, failed))
     evaluator = found.pop() if spec.evaluator is not None else None
     return Gang(tuple(found), tuple(spare), evaluator)

@@ -4,16 +4,25 @@ A history is a list of points as `status.training.history` has them, in order of
 history, the reports that are not in it yet and the limit, and from nothing else: an operator that starts anew, or the
 other replica, goes on where the status ends.
 
+**No seam.** The history is that of the training which the model has behind it. A generation that goes on at step R
+does the steps after R again, so points after R of those before it go as soon as it reports: what they show was lost.
+The operator may not know R, because a program restores its state by itself or has none: then the first step that the
+generation tells is where it goes on. A training that begins with nothing says step 0, and nothing of the one before
+stays. So steps rise strictly over the whole history, through all generations; a later report of the same step adds
+its metrics to the point. Steps that fall within one generation (two trainings in one program) are done again too.
+A program that tells no steps keeps all its points: nobody knows what it does again. Best values are not history: see
+best.py.
+
 **Thinning.** While there are too many points, the one goes whose neighbours are closest to each other in time; the
 first and the latest never do. What that guarantees, for any arrival times: with a limit of N points over a span of T
-seconds, a gap is at most twice the mean gap, 2T / (N - 1), unless nothing was reported in it. Proof: a gap that is
-no silence was made when a point went. There were n > N points then, so n - 2 candidates, over a span T' of at most
-T. The gaps beside the candidates add up to at most 2T', as no gap is beside more than two of them, so the smallest
-pair, which is the gap that was made, is at most 2T' / (n - 2), and n - 2 is at least N - 1. A limit that was raised
-holds for the points since: what has gone does not come back.
+seconds, a gap is at most twice the mean gap, 2T / (N - 1), unless nothing was reported in it, or only what was lost.
+Proof: a gap that is no silence was made when a point went. There were n > N points then, so n - 2 candidates, over a
+span T' of at most T. The gaps beside the candidates add up to at most 2T', as no gap is beside more than two of them,
+so the smallest pair, which is the gap that was made, is at most 2T' / (n - 2), and n - 2 is at least N - 1. A limit
+that was raised holds for the points since: what has gone does not come back.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -91,23 +100,95 @@ def extend(
     if limit <= 0:
         return []
     points, times = _read(history)
-    room = MAX_BYTES // limit - _POINT_BYTES
+    line = _Line(points, times, MAX_BYTES // limit - _POINT_BYTES, first)
     for sample in sorted(samples, key=lambda sample: sample.order):
-        at = float(int(sample.at))
-        latest = times[-1] if times else at
-        if shown is None or sample.order > shown:
-            at, place = max(latest, at), len(points)
+        line.take(sample, late=shown is not None and sample.order <= shown)
+    return thin(points, times, limit)
+
+
+class _Line:
+    """The points and their times while samples are put among them. A point has at most `room` bytes of metrics."""
+
+    def __init__(self, points: list[Json], times: list[float], room: int, first: Sequence[str]) -> None:
+        self._points = points
+        self._times = times
+        self._room = room
+        self._first = first
+
+    def take(self, sample: Sample, *, late: bool) -> None:
+        """Put a sample where it belongs; one that is not `late` comes after all that there is."""
+        at, step = float(int(sample.at)), sample.training.step
+        self._cut(sample)
+        new = {"generation": sample.order[1], **_said(sample), "metrics": dict(sample.training.metrics)}
+        new = {name: value for name, value in new.items() if value not in (None, {})}
+        if step is None:
+            self._put_by_time(new, at, late=late)
         else:
-            at = min(latest, at)  # and before the latest, whenever it arrived
+            self._put_by_step(new, at, step, late=late)
+
+    def _cut(self, sample: Sample) -> None:
+        """Take away what earlier generations did after the step that this one goes on at."""
+        step, resumed = sample.training.step, sample.training.resumed_step
+        if resumed is not None:
+            last = resumed
+        elif step is not None:
+            last = step - 1
+        else:
+            return
+        generation = sample.order[1]
+        self._keep(lambda point: point.get("generation") == generation or _step(point) <= last)
+
+    def _put_by_step(self, new: Json, at: float, step: int, *, late: bool) -> None:
+        if not late:
+            self._keep(lambda point: _step(point) <= step)  # a program that counts anew
+        place = next((i for i, point in enumerate(self._points) if _step(point) >= step), len(self._points))
+        if place < len(self._points) and _step(self._points[place]) == step:
+            self._join(place, new, at, late=late)
+        else:
+            self._insert(place if late else len(self._points), new, at)
+
+    def _put_by_time(self, new: Json, at: float, *, late: bool) -> None:
+        times, place = self._times, len(self._times)
+        if late and times:
+            at = min(times[-1], at)  # before the latest, whenever it arrived
             place = next((i for i in range(len(times) - 1, 0, -1) if times[i - 1] <= at), 0)
-        new = _point(sample, at, room, first)
+        else:
+            at = max(at, *times[-1:]) if times else at
         start = max(0, place - 1)
         while start > 0 and times[start - 1] == at:  # several in one second
             start -= 1
-        if not any(_repeats(new, near) for near in points[start : place + 1]):
-            points.insert(place, new)
-            times.insert(place, at)
-    return thin(points, times, limit)
+        if not any(_repeats(self._fitting(new), near) for near in self._points[start : place + 1]):
+            self._insert(place, new, at)
+
+    def _insert(self, place: int, new: Json, at: float) -> None:
+        before, after = self._times[place - 1 : place] if place else [], self._times[place : place + 1]
+        at = min([max([at, *before]), *after])
+        self._points.insert(place, {"time": _text(at), **self._fitting(new)})
+        self._times.insert(place, at)
+
+    def _join(self, place: int, new: Json, at: float, *, late: bool) -> None:
+        """Add what a report says of a step that has a point. Where both say something the later one counts."""
+        old = self._points[place]
+        if _repeats(self._fitting(new), old):
+            return
+        if late or old.get("generation") != new["generation"]:
+            metrics = {**new.get("metrics", {}), **old.get("metrics", {})}
+            joined = {**old, "metrics": metrics}
+        else:
+            metrics = {**old.get("metrics", {}), **new.get("metrics", {})}
+            self._times[place] = at = min([max(self._times[place], at), *self._times[place + 1 : place + 2]])
+            joined = {**old, "time": _text(at), **new, "metrics": metrics}
+        self._points[place] = self._fitting(joined) if metrics else old
+
+    def _fitting(self, point: Json) -> dict[str, Any]:
+        """Return the point with those metrics that have room, in the order of the report."""
+        metrics = point.get("metrics")
+        return dict(point) if not metrics else {**point, "metrics": _chosen(metrics, self._room, self._first)}
+
+    def _keep(self, wanted: Callable[[Json], bool]) -> None:
+        kept = [(point, time) for point, time in zip(self._points, self._times, strict=True) if wanted(point)]
+        if len(kept) < len(self._points):
+            self._points[:], self._times[:] = [point for point, _ in kept], [time for _, time in kept]
 
 
 def thin(items: Sequence[Item], times: Sequence[float], limit: int) -> list[Item]:
@@ -125,20 +206,26 @@ def thin(items: Sequence[Item], times: Sequence[float], limit: int) -> list[Item
     return kept
 
 
-def _point(sample: Sample, at: float, room: int, first: Sequence[str]) -> dict[str, Any]:
+def _said(sample: Sample) -> dict[str, Any]:
     training = sample.training
-    point: dict[str, Any] = {
-        "time": format_time(datetime.fromtimestamp(at, UTC)),
-        "generation": sample.order[1],
+    return {
         "step": training.step,
         "epoch": training.epoch,
         "examplesPerSecond": plain_number(training.examples_per_second),
-        "metrics": _metrics(training.metrics, room, first) or None,
     }
-    return {name: value for name, value in point.items() if value is not None}
 
 
-def _metrics(metrics: Mapping[str, float], room: int, first: Sequence[str]) -> dict[str, Any]:
+def _step(point: Json) -> int:
+    """Return a point's step; one of a program that tells none is before all."""
+    step = point.get("step")
+    return step if isinstance(step, int) else -1
+
+
+def _text(at: float) -> str:
+    return format_time(datetime.fromtimestamp(at, UTC))
+
+
+def _chosen(metrics: Mapping[str, Any], room: int, first: Sequence[str]) -> dict[str, Any]:
     """Return the values that fit into so many bytes, in the order of the report."""
     names: Iterable[str] = metrics
     if sum(map(len, metrics)) + _METRIC_BYTES * len(metrics) > room:
@@ -148,7 +235,11 @@ def _metrics(metrics: Mapping[str, float], room: int, first: Sequence[str]) -> d
             if room >= 0:
                 chosen.add(name)
         names = [name for name in metrics if name in chosen]
-    return {name: plain_number(metrics[name]) for name in names}
+    return {name: _plain(metrics[name]) for name in names}
+
+
+def _plain(value: Any) -> float | str | None:
+    return value if isinstance(value, str) else plain_number(value)
 
 
 def _repeats(point: Json, before: Json) -> bool:

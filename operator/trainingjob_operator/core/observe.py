@@ -27,17 +27,23 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Terminated:
-    """How a container ended. `message` is its termination message; `finished_at` is None when nobody knows."""
+    """How a container ended. `message` is its termination message; times are None when nobody knows them."""
 
     exit_code: int
     reason: str
     message: str
     finished_at: datetime | None
+    started_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PodFact:
-    """One pod of a job, as far as decisions need it."""
+    """One pod of a job, as far as decisions need it.
+
+    `out_of_sight_since` is when the node controller said that the pod's node is silent, while its container ran: then
+    phase and container states are only the last that was heard. `failures` and `short_lives` are what the pod was
+    made with, see `core.desired.Past`.
+    """
 
     uid: str
     name: str
@@ -56,6 +62,10 @@ class PodFact:
     waiting: Waiting | None = None
     terminated: Terminated | None = None
     started_at: datetime | None = None
+    created_at: datetime | None = None
+    out_of_sight_since: datetime | None = None
+    failures: int = 0
+    short_lives: int = 0
 
     @property
     def member(self) -> str:
@@ -66,6 +76,11 @@ class PodFact:
     def finished(self) -> bool:
         """Whether none of its containers runs or will run."""
         return self.phase in ("Succeeded", "Failed")
+
+    @property
+    def over(self) -> bool:
+        """Whether its launcher has ended: the kubelet tells of the container up to 2 s before it tells of the pod."""
+        return self.finished or self.terminated is not None
 
     @property
     def report(self) -> Report | None:
@@ -80,7 +95,10 @@ class PodFact:
 
 @dataclass(frozen=True, slots=True)
 class JobFact:
-    """One TrainingJob. `spec` is None when it can't be read; `problems` then says why. `status` is as stored."""
+    """One TrainingJob. `spec` is None when it can't be read; `problems` then says why. `status` is as stored.
+
+    `managed_by` is read without the spec: a job of somebody else's may follow rules that this operator can't read.
+    """
 
     uid: str
     name: str
@@ -90,6 +108,7 @@ class JobFact:
     spec: TrainingJobSpec | None
     problems: tuple[Problem, ...]
     status: Json
+    managed_by: str = names.CONTROLLER
 
     @property
     def phase(self) -> names.Phase | None:
@@ -127,7 +146,9 @@ def parse_time(value: str | None) -> datetime | None:
 def observe_job(body: Json) -> JobFact:
     """Read a TrainingJob. Never fails: what is wrong with the spec is in `problems`."""
     metadata = body.get("metadata", {})
-    spec, problems = parse_spec(body.get("spec", {}))
+    raw = body.get("spec", {})
+    spec, problems = parse_spec(raw)
+    manager = raw.get("managedBy") if isinstance(raw, Mapping) else None
     return JobFact(
         uid=metadata.get("uid", ""),
         name=metadata.get("name", ""),
@@ -137,13 +158,14 @@ def observe_job(body: Json) -> JobFact:
         spec=spec,
         problems=tuple(problems),
         status=body.get("status") or {},
+        managed_by=manager if isinstance(manager, str) and manager else names.CONTROLLER,
     )
 
 
 def observe_pod(body: Json) -> PodFact:
     """Read a pod of a job."""
     metadata, status = body.get("metadata", {}), body.get("status", {})
-    labels = metadata.get("labels", {})
+    labels, annotations = metadata.get("labels", {}), metadata.get("annotations") or {}
     container = _trainer(status)
     state = container.get("state", {})
     conditions = status.get("conditions")
@@ -167,6 +189,10 @@ def observe_pod(body: Json) -> PodFact:
         waiting=_waiting(state.get("waiting")),
         terminated=_terminated(state.get("terminated")),
         started_at=parse_time(state.get("running", {}).get("startedAt")),
+        created_at=parse_time(metadata.get("creationTimestamp")),
+        out_of_sight_since=_out_of_sight(conditions) if "running" in state else None,
+        failures=_number(annotations.get(names.ANNOTATION_FAILURES), 0),
+        short_lives=_number(annotations.get(names.ANNOTATION_SHORT_LIVES), 0),
     )
 
 
@@ -189,6 +215,17 @@ def _is_unschedulable(condition: Json) -> bool:
     return condition.get("status") == "False" and condition.get("reason") == "Unschedulable"
 
 
+def _out_of_sight(conditions: Any) -> datetime | None:
+    """Return since when the pod's node is silent.
+
+    The node controller only turns Ready to False, without a reason; a kubelet has one, and says ContainersReady too.
+    """
+    ready, containers = find_condition(conditions, "Ready"), find_condition(conditions, "ContainersReady")
+    if ready.get("status") != "False" or ready.get("reason") or containers.get("status") != "True":
+        return None
+    return parse_time(ready.get("lastTransitionTime"))
+
+
 def _waiting(state: Json | None) -> Waiting | None:
     return None if state is None else Waiting(state.get("reason", ""), state.get("message", ""))
 
@@ -201,6 +238,7 @@ def _terminated(state: Json | None) -> Terminated | None:
         reason=state.get("reason", ""),
         message=state.get("message", ""),
         finished_at=parse_time(state.get("finishedAt")),
+        started_at=parse_time(state.get("startedAt")),
     )
 
 

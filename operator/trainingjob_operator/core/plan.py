@@ -5,72 +5,33 @@ and when to look again. Applying a plan and deciding again changes nothing more 
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from trainingjob_operator.api import names
-from trainingjob_operator.api.contract import Report
 from trainingjob_operator.api.names import Condition, Phase, Reason
+from trainingjob_operator.core import deadlines, suspend
 from trainingjob_operator.core import status as status_of
-from trainingjob_operator.core.cleanup import leftovers
+from trainingjob_operator.core.cleanup import expiry, leftovers
 from trainingjob_operator.core.desired import build_pod, build_service, needs_service
 from trainingjob_operator.core.evaluator import EVALUATOR, describe_trouble, failures, wants_pod
-from trainingjob_operator.core.failure import FailureFact, judge_failure
-from trainingjob_operator.core.gang import Gang, assemble
+from trainingjob_operator.core.failure import FailureFact, final_failure
+from trainingjob_operator.core.gang import assemble
 from trainingjob_operator.core.launcher_source import is_injected
-from trainingjob_operator.core.observe import JobFact, PodFact, parse_time
-from trainingjob_operator.core.phase import observed_phase, step_towards
+from trainingjob_operator.core.managed import managed_elsewhere
+from trainingjob_operator.core.observe import JobFact, PodFact
+from trainingjob_operator.core.phase import observed_phase, restarted_unseen, step_towards
 from trainingjob_operator.core.platform import Platform
 from trainingjob_operator.core.refusal import LAUNCHER, REFUSALS, SERVICE, Refusal
+from trainingjob_operator.core.replacement import Fate, surplus
+from trainingjob_operator.core.restarts import fatal, past_of
+from trainingjob_operator.core.review import Review, review
+from trainingjob_operator.core.situation import SOFT_INTERVAL, Create, Event, Plan, Situation, earliest
+from trainingjob_operator.core.story import describe_gang, tell
 from trainingjob_operator.core.success import succeeded
 from trainingjob_operator.core.trouble import find_trouble
 from trainingjob_operator.core.validation import judge
-
-#: Changes that are news but not urgent (a count, a detail in a message) are written at most so often.
-SOFT_INTERVAL = timedelta(seconds=10)
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """A Kubernetes event on the job, told once."""
-
-    reason: str
-    note: str
-    warning: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Create:
-    """An object to create. `subject` is the member, `service` or `launcher`."""
-
-    subject: str
-    body: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What to do now. Creates go first: the launcher's ConfigMap, the Service, and then the pods in parallel; after
-    them deletes, the final report, status, events.
-    """
-
-    creates: tuple[Create, ...] = ()
-    deletes: tuple[PodFact, ...] = ()
-    final_report: Report | None = None
-    status: dict[str, Any] | None = None
-    events: tuple[Event, ...] = ()
-    look_again: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Situation:
-    """All that a decision rests on. `written_at` is when this process last wrote the job's status."""
-
-    job: JobFact
-    pods: tuple[PodFact, ...]
-    refusals: tuple[Refusal, ...]
-    now: datetime
-    written_at: datetime | None = None
 
 
 def decide(
@@ -80,83 +41,112 @@ def decide(
     platform: Platform,
     now: datetime,
     written_at: datetime | None = None,
+    met_at: datetime | None = None,
 ) -> Plan:
     """Return what to do about a job now. See the module's docstring."""
-    if job.deleting:
-        return Plan()  # the garbage collector removes what it owns
-    s = Situation(job, tuple(pods), tuple(refusals), now, written_at)
+    if job.deleting or managed_elsewhere(job):
+        return Plan()  # of the first the garbage collector removes what it owns
+    s = Situation(job, tuple(pods), tuple(refusals), now, written_at, met_at)
     if job.phase is not None and job.phase.finished:
         return _finished(s)
     problems = job.problems
-    if job.spec is not None and "startTime" not in job.status:
+    if job.spec is not None and not _has_started(job):
         # A job that runs is not judged again: a node pool profile may go while its members train.
         problems = judge(job.spec, platform)
     if job.spec is None or problems:
         return _with_status(s, status_of.invalid(job, problems, now))
-    gang = assemble(job.spec, s.pods, status_of.known_incarnations(job))
-    if succeeded(gang):
-        return _succeeding(s, gang)
-    verdict = judge_failure(gang, job.formed_generation, now)
-    if verdict.failure is not None:
-        return _failing(s, gang, verdict.failure)
-    if verdict.wait_until is not None:
-        return Plan(look_again=verdict.wait_until)
+    gang = assemble(job.spec, s.pods, status_of.known_incarnations(job), status_of.known_failures(job))
+    seen = review(s, gang)
+    if succeeded(job, gang):
+        return _succeeding(s, seen)
+    failure, wait_until = final_failure(job, gang, now)
+    if wait_until is not None:
+        return Plan(look_again=wait_until)
+    failure = failure or fatal(seen.fates, seen.ledger, job.spec.failure_policy.backoff_limit)
+    if failure is not None:
+        return _failing(s, seen, failure)
+    if suspend.wants_rest(job):
+        return _suspended(s, seen)
+    late, due = deadlines.judge(s, seen)
+    if late is not None:
+        return _failing(s, seen, late)
     invalid = next((refusal for refusal in _of_gang(s.refusals) if refusal.invalid), None)
-    if invalid is not None and not gang.pods:
+    if invalid is not None and not gang.pods and "activeSeconds" not in job.status:
         return _with_status(s, status_of.refused(job, invalid, now))
-    return _progressing(s, gang, platform)
+    plan = _progressing(s, seen, platform)
+    return replace(plan, look_again=earliest(plan.look_again, due))
+
+
+def _has_started(job: JobFact) -> bool:
+    """Whether pods were ever made for it."""
+    return "startTime" in job.status or "activeSeconds" in job.status
 
 
 def _finished(s: Situation) -> Plan:
-    completed = parse_time(s.job.status.get("completionTime")) or s.now
-    deletes, look_again = leftovers(s.pods, completed, s.now)
-    return Plan(deletes=deletes, look_again=look_again)
+    expires = expiry(s.job)
+    if expires is not None and s.now >= expires:
+        return Plan(delete_job=True)
+    deletes, look_again = leftovers(s.job, s.pods, s.now)
+    return Plan(deletes=deletes, look_again=earliest(look_again, expires))
 
 
-def _progressing(s: Situation, gang: Gang, platform: Platform) -> Plan:
-    creates, retry_at = _creates(s, gang, platform)
-    seen, due = observed_phase(s.job, gang, s.now)
-    phase = step_towards(s.job.phase, seen)
+def _suspended(s: Situation, seen: Review) -> Plan:
+    wanted = status_of.suspended(s.job, seen, s.now)
+    if s.job.phase is not Phase.SUSPENDED:
+        # The pods go with the next look, when this is written.
+        event = suspend.tell_suspended(s.job, s.pods, s.now)
+        return Plan(status=wanted, events=(event,), look_again=s.now)
+    changed = status_of.compare(s.job.status, wanted) is not status_of.Change.NONE
+    return Plan(deletes=suspend.to_delete(s.pods), status=wanted if changed else None)
+
+
+def _progressing(s: Situation, seen: Review, platform: Platform) -> Plan:
+    gang = seen.gang
+    creates, retry_at = _creates(s, seen, platform)
+    observed, due = observed_phase(s.job, gang, seen.failed_generation, s.now)
+    phase = Phase.RESTARTING if restarted_unseen(s.job, observed) else step_towards(s.job.phase, observed)
     trouble = None if gang.complete else find_trouble(gang, _of_gang(s.refusals))
     plan = _with_status(
         s,
-        status_of.progressing(s.job, gang, phase, trouble, s.now, settled=_settled(s)),
-        more=phase is not seen,
+        status_of.progressing(s.job, seen, phase, trouble, s.now, settled=s.settled),
+        more=phase is not observed,
     )
     events = list(plan.events)
     told = s.job.condition(Condition.MEMBERS_READY).get("reason")
-    if (s.job.phase in (None, Phase.INVALID) or told in REFUSALS) and not any(member.lost for member in gang.members):
-        events.append(Event(Reason.PODS_CREATED, f"created {status_of.describe_gang(gang)}"))
+    begins = s.job.phase in (None, Phase.INVALID, Phase.SUSPENDED) or told in REFUSALS
+    if begins and not any(member.lost for member in gang.members):
+        events.append(Event(Reason.PODS_CREATED, f"created {describe_gang(gang)}"))
     if trouble is not None and not trouble.harmless and told != trouble.reason:
         events.append(Event(trouble.reason, trouble.message, warning=True))
-    events += _running(s, gang, phase)
+    if plan.status is not None:
+        events += tell(s.job, seen, phase, plan.status)
     if plan.status is not None and failures(gang):
         # The status is written when the evaluator is replaced or given up; told again, it is the same event.
         events.append(Event(Reason.EVALUATOR_FAILED, describe_trouble(gang), warning=True))
-    pending = None if gang.complete or _settled(s) else _since(s) + SOFT_INTERVAL
+    pending = None if gang.complete or s.settled else s.since + SOFT_INTERVAL
     return Plan(
         creates=creates,
+        deletes=surplus(gang, seen.fates),
         status=plan.status,
         events=tuple(events),
-        look_again=_earliest(plan.look_again, retry_at, due, pending),
+        look_again=earliest(plan.look_again, retry_at, due, pending, seen.look_again),
     )
 
 
-def _creates(s: Situation, gang: Gang, platform: Platform) -> tuple[tuple[Create, ...], datetime | None]:
-    """Return (what to create now, when to retry what was refused).
-
-    A member whose pod was lost before the gang ever formed gets its next pod: nothing was trained yet, the others
-    wait for it. Once a generation has formed, judge_failure has spoken before.
-    """
+def _creates(s: Situation, seen: Review, platform: Platform) -> tuple[tuple[Create, ...], datetime | None]:
+    """Return (what to create now, when to retry what was refused)."""
+    gang = seen.gang
     waiting = {refusal.subject: refusal.retry_at for refusal in s.refusals if refusal.retry_at > s.now}
-    wanted = [member for member in gang.members if member.lost and member.name not in waiting]
-    creates = [Create(m.name, build_pod(s.job, m.role, m.index, m.incarnations + 1, platform)) for m in wanted]
-    if s.job.spec is not None and needs_service(s.job.spec) and gang.chief.lost:
+    due = [fate for fate in seen.fates if fate.replace_at is not None and fate.replace_at <= s.now]
+    wanted = [fate for fate in due if fate.member.name not in waiting]
+    creates = [Create(fate.member.name, _next_pod(s, fate, seen, platform)) for fate in wanted]
+    chief = seen.fates[0]
+    if s.job.spec is not None and needs_service(s.job.spec) and chief in due:
         # The Service leads to the chief's newest pod, and is made before it: where there is a chief's pod there is
         # its Service, so nobody ever has to look for one, also not a replica that takes over between the two.
         if SERVICE in waiting:
             creates.clear()
-        elif gang.chief in wanted:
+        elif chief in wanted:
             creates.insert(0, Create(SERVICE, build_service(s.job, gang.chief.incarnations + 1)))
     if gang.evaluator is not None and EVALUATOR not in waiting and wants_pod(gang, s.refusals):
         number = gang.evaluator.incarnations + 1
@@ -170,34 +160,39 @@ def _creates(s: Situation, gang: Gang, platform: Platform) -> tuple[tuple[Create
     return tuple(creates), min(waiting.values(), default=None)
 
 
+def _next_pod(s: Situation, fate: Fate, seen: Review, platform: Platform) -> dict[str, Any]:
+    member = fate.member
+    past = past_of(fate, seen.fates, seen.gang, seen.ledger)
+    return build_pod(s.job, member.role, member.index, member.incarnations + 1, platform, past)
+
+
 def _of_gang(refusals: Iterable[Refusal]) -> list[Refusal]:
     """Return the refusals that keep the gang from being complete: the evaluator's does not."""
     return [refusal for refusal in refusals if refusal.subject != EVALUATOR]
 
 
-def _succeeding(s: Situation, gang: Gang) -> Plan:
-    phase = step_towards(s.job.phase, Phase.SUCCEEDED)
+def _succeeding(s: Situation, seen: Review) -> Plan:
+    gang = seen.gang
+    unseen = restarted_unseen(s.job, Phase.SUCCEEDED)
+    phase = Phase.RESTARTING if unseen else step_towards(s.job.phase, Phase.SUCCEEDED)
     report = gang.chief.pod.report if gang.chief.pod else None
-    plan = _with_status(s, status_of.ending(s.job, gang, phase, None, s.now), more=phase is not Phase.SUCCEEDED)
+    plan = _with_status(s, status_of.ending(s.job, seen, phase, None, s.now), more=phase is not Phase.SUCCEEDED)
     events = list(plan.events)
-    events += _running(s, gang, phase)
+    if plan.status is not None:
+        events += tell(s.job, seen, phase, plan.status)
     if phase is Phase.SUCCEEDED:
         events.append(Event("Succeeded", status_of.describe_success(gang, report)))
-    return Plan(final_report=report, status=plan.status, events=tuple(events), look_again=plan.look_again)
+    # What a finished job owes, its pods' and its own end, is the next look's.
+    look_again = s.now if plan.status is not None else plan.look_again
+    return Plan(final_report=report, status=plan.status, events=tuple(events), look_again=look_again)
 
 
-def _failing(s: Situation, gang: Gang, failure: FailureFact) -> Plan:
-    report = gang.chief.pod.report if gang.chief.pod else None
-    plan = _with_status(s, status_of.ending(s.job, gang, Phase.FAILED, failure, s.now))
+def _failing(s: Situation, seen: Review, failure: FailureFact) -> Plan:
+    report = seen.gang.chief.pod.report if seen.gang.chief.pod else None
+    plan = _with_status(s, status_of.ending(s.job, seen, Phase.FAILED, failure, s.now))
     note = f"{failure.failure.reason}: {failure.failure.message}"
-    return Plan(final_report=report, status=plan.status, events=(Event("Failed", note, warning=True),))
-
-
-def _running(s: Situation, gang: Gang, phase: Phase) -> list[Event]:
-    """Return the event of a job that comes to run, or none."""
-    if phase is not Phase.RUNNING or s.job.phase is Phase.RUNNING:
-        return []
-    return [Event("Running", status_of.describe_running(s.job, gang))]
+    event = Event("Failed", note, warning=True)
+    return Plan(final_report=report, status=plan.status, events=(event,), look_again=s.now)
 
 
 def _with_status(s: Situation, wanted: dict[str, Any], *, more: bool = False) -> Plan:
@@ -206,8 +201,8 @@ def _with_status(s: Situation, wanted: dict[str, Any], *, more: bool = False) ->
     change = status_of.compare(s.job.status, wanted)
     if change is status_of.Change.NONE:
         return Plan(look_again=again)
-    if change is status_of.Change.SOFT and not _settled(s):
-        return Plan(look_again=_earliest(again, _since(s) + SOFT_INTERVAL))
+    if change is status_of.Change.SOFT and not s.settled:
+        return Plan(look_again=earliest(again, s.since + SOFT_INTERVAL))
     events: tuple[Event, ...] = ()
     if wanted["phase"] == Phase.INVALID and s.job.phase is not Phase.INVALID:
         message = next(c["message"] for c in wanted["conditions"] if c["type"] == Condition.VALID)
@@ -215,14 +210,4 @@ def _with_status(s: Situation, wanted: dict[str, Any], *, more: bool = False) ->
     return Plan(status=wanted, events=events, look_again=again)
 
 
-def _since(s: Situation) -> datetime:
-    """When the status was written last, as far as this process knows: for a job it has just met, its start."""
-    return s.written_at or parse_time(s.job.status.get("startTime")) or s.now
-
-
-def _settled(s: Situation) -> bool:
-    return s.now >= _since(s) + SOFT_INTERVAL
-
-
-def _earliest(*times: datetime | None) -> datetime | None:
-    return min((time for time in times if time is not None), default=None)
+__all__ = ["Create", "Event", "Plan", "Situation", "decide"]

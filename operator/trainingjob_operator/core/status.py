@@ -8,15 +8,20 @@ from typing import Any
 from trainingjob_operator.api.contract import Report
 from trainingjob_operator.api.names import Condition, Phase, Reason
 from trainingjob_operator.api.validation import Problem
-from trainingjob_operator.core import evaluator as evaluation
+from trainingjob_operator.core import suspend
+from trainingjob_operator.core.cause import failure_status
 from trainingjob_operator.core.conditions import Claim, format_time, outcome, render, valid
 from trainingjob_operator.core.failure import FailureFact
-from trainingjob_operator.core.gang import Gang, Member
+from trainingjob_operator.core.gang import CHIEF, Gang, Member
 from trainingjob_operator.core.observe import JobFact, parse_time
 from trainingjob_operator.core.refusal import Refusal
+from trainingjob_operator.core.restarts import restarts_status, resumed_from
+from trainingjob_operator.core.review import Review
+from trainingjob_operator.core.story import describe_end, describe_gang, describe_running, stalled
 from trainingjob_operator.core.trouble import Trouble, describe_missing
 
-#: Gangs up to this size have every member in the status; larger ones only those that had more than one pod.
+#: Gangs up to this size have every member in the status; larger ones only those with a pod that was lost or failed,
+#: and all while the job is suspended.
 MAX_MEMBER_ITEMS = 32
 #: What of a status is news at once; the rest of it goes along, or waits (see plan.SOFT_INTERVAL).
 _HARD_FIELDS = ("phase", "observedGeneration", "failure", "completionTime")
@@ -37,7 +42,7 @@ def compare(written: Mapping[str, Any], wanted: Mapping[str, Any]) -> Change:
     pairs = list(zip(_by_type(written), _by_type(wanted), strict=False))
     if len(_by_type(written)) != len(_by_type(wanted)):
         return Change.HARD
-    if any(old[:3] != new[:3] for old, new in pairs):
+    if any(old[:3] != new[:3] for old, new in pairs) or _pod_counts(written) != _pod_counts(wanted):
         return Change.HARD
     before, after = (status.get("members", {}) for status in (written, wanted))
     if before.get("ready") != after.get("ready") or _evaluator_facts(before) != _evaluator_facts(after):
@@ -45,6 +50,13 @@ def compare(written: Mapping[str, Any], wanted: Mapping[str, Any]) -> Change:
     if any(old != new for old, new in pairs):
         return Change.SOFT
     return Change.NONE
+
+
+def _pod_counts(status: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
+    """Return what must outlive the pods: of members that had more than one, or one that failed."""
+    items = status.get("members", {}).get("items") or ()
+    counts = {item.get("name", ""): (item.get("incarnation") or 1, item.get("failures") or 0) for item in items}
+    return {name: count for name, count in counts.items() if count != (1, 0)}
 
 
 def _evaluator_facts(members: Mapping[str, Any]) -> tuple[Any, bool]:
@@ -61,32 +73,56 @@ def known_incarnations(job: JobFact) -> dict[str, int]:
     """Return how many pods each member has had, as the status remembers it."""
     members = job.status.get("members", {})
     items = [*(members.get("items") or ()), *([members["evaluator"]] if members.get("evaluator") else [])]
-    return {item.get("name", ""): item.get("incarnation", 0) for item in items}
+    known = {item.get("name", ""): item.get("incarnation", 0) for item in items}
+    reported = job.status.get("training", {}).get("incarnation")
+    if isinstance(reported, int):
+        # Generations are fenced by the chief's incarnation: one that has reported is never given twice.
+        known[CHIEF] = max(known.get(CHIEF, 0), reported)
+    return known
+
+
+def known_failures(job: JobFact) -> dict[str, int]:
+    """Return how many pods of each member have failed in a way that counts, as the status remembers it."""
+    items = job.status.get("members", {}).get("items") or ()
+    return {item.get("name", ""): item.get("failures") or 0 for item in items}
 
 
 def progressing(
-    job: JobFact, gang: Gang, phase: Phase, trouble: Trouble | None, now: datetime, *, settled: bool
+    job: JobFact, seen: Review, phase: Phase, trouble: Trouble | None, now: datetime, *, settled: bool
 ) -> dict[str, Any]:
     """Return the status of a job on its way. `settled` adds whom it waits for, once that takes long."""
+    gang = seen.gang
     if phase is Phase.PENDING:
         running = Claim(Condition.RUNNING, False, Reason.NOT_STARTED, "waiting for all members' pods to run")
     elif phase is Phase.STARTING:
         running = Claim(Condition.RUNNING, False, Reason.GANG_FORMING, "all members' pods run; the gang is forming")
+    elif phase is Phase.RESTARTING:
+        running = Claim(Condition.RUNNING, False, Reason.GANG_RESTARTING, describe_end(job, seen))
     else:
         reason = Reason.GANG_FORMED if job.formed_generation else Reason.NO_REPORTS
         since = parse_time(job.status.get("training", {}).get("lastReportTime")) or _up_since(gang)
         running = Claim(Condition.RUNNING, True, reason, describe_running(job, gang), since)
-    claims = (valid(True, "the spec is accepted"), _members_ready(job, gang, trouble, settled), running)
-    status = _status(job, gang, phase, (*claims, *outcome(phase, "", "", None)), now)
+    claims = (
+        valid(True, "the spec is accepted"),
+        _members_ready(job, gang, trouble, settled),
+        running,
+        *outcome(phase, "", "", None),
+        *stalled(job),
+        *suspend.claim(job, phase),
+    )
+    status = gang_status(job, seen, phase, claims, now)
     if trouble is not None and not trouble.harmless:
         status["display"]["reason"] = str(trouble.reason)
+    elif phase is Phase.RESTARTING and seen.failure is not None:
+        status["display"]["reason"] = seen.failure["reason"]
     return status
 
 
-def ending(job: JobFact, gang: Gang, phase: Phase, failure: FailureFact | None, now: datetime) -> dict[str, Any]:
+def ending(job: JobFact, seen: Review, phase: Phase, failure: FailureFact | None, now: datetime) -> dict[str, Any]:
     """Return the status of a job whose outcome is known; `phase` may still be one on the way there."""
+    gang = seen.gang
     if not phase.finished:
-        return progressing(job, gang, phase, None, now, settled=False)
+        return progressing(job, seen, phase, None, now, settled=False)
     chief = gang.chief.pod
     ended = failure.at if failure else chief.terminated.finished_at if chief and chief.terminated else None
     if failure is None:
@@ -98,12 +134,32 @@ def ending(job: JobFact, gang: Gang, phase: Phase, failure: FailureFact | None, 
         Claim(Condition.MEMBERS_READY, False, Reason.MEMBERS_FINISHED, "the job has finished", ended),
         Claim(Condition.RUNNING, False, Reason.FINISHED, "the job has finished", ended),
         *outcome(phase, reason, message, ended),
+        *stalled(job, over=True),
+        *suspend.claim(job, phase),
     )
-    status = _status(job, gang, phase, claims, now)
+    status = gang_status(job, seen, phase, claims, now)
     status["completionTime"] = job.status.get("completionTime") or format_time(ended or now)
     if failure is not None:
-        status["failure"] = _failure(failure)
-        status["display"]["reason"] = failure.failure.reason
+        status["failure"] = failure_status(failure, format_time(ended or now))
+        status["display"]["reason"] = str(failure.failure.reason)
+    return status
+
+
+def suspended(job: JobFact, seen: Review, now: datetime) -> dict[str, Any]:
+    """Return the status of a suspended job. Its members count no longer, also while their pods still save."""
+    ending = any(not pod.finished for pod in seen.gang.pods)
+    pods = (Reason.MEMBERS_ENDING, "the pods save and end") if ending else (Reason.JOB_SUSPENDED, "there are no pods")
+    claims = (
+        valid(True, "the spec is accepted"),
+        Claim(Condition.MEMBERS_READY, False, *pods),
+        Claim(Condition.RUNNING, False, Reason.JOB_SUSPENDED, "the job is suspended"),
+        *outcome(Phase.SUSPENDED, "", "", None),
+        *stalled(job, over=True),
+        *suspend.claim(job, Phase.SUSPENDED),
+    )
+    status = gang_status(job, seen, Phase.SUSPENDED, claims, now)
+    status["members"]["ready"] = 0
+    status["display"] = {"members": f"0/{len(seen.gang.members)}"}
     return status
 
 
@@ -116,22 +172,6 @@ def refused(job: JobFact, refusal: Refusal, now: datetime) -> dict[str, Any]:
     """Return the status of a job whose pods the API server calls invalid."""
     text = f"the API server refuses the {refusal.subject}: {refusal.message}; mend the spec and apply the job again"
     return _invalid(job, text, now)
-
-
-def describe_gang(gang: Gang) -> str:
-    """Return the gang in words, `chief and 2 workers`."""
-    workers = len(gang.members) - 1
-    return "the chief" if not workers else f"the chief and {workers} worker{'' if workers == 1 else 's'}"
-
-
-def describe_running(job: JobFact, gang: Gang) -> str:
-    """Return what the Running condition and event say."""
-    if job.formed_generation:
-        text = f"generation {job.formed_generation} trains with {describe_gang(gang)}"
-    else:
-        text = f"{describe_gang(gang)} run; no report has arrived"
-    trouble = evaluation.describe_trouble(gang)
-    return f"{text}; {trouble}" if trouble else text
 
 
 def describe_success(gang: Gang, report: Report | None) -> str:
@@ -148,6 +188,7 @@ def _invalid(job: JobFact, message: str, now: datetime) -> dict[str, Any]:
         Claim(Condition.MEMBERS_READY, False, Reason.INVALID_SPEC, not_started),
         Claim(Condition.RUNNING, False, Reason.INVALID_SPEC, not_started),
         *outcome(Phase.INVALID, "", "", None),
+        *suspend.claim(job, Phase.INVALID),
     )
     return {
         "observedGeneration": job.generation,
@@ -157,11 +198,13 @@ def _invalid(job: JobFact, message: str, now: datetime) -> dict[str, Any]:
     }
 
 
-def _status(job: JobFact, gang: Gang, phase: Phase, claims: Sequence[Claim], now: datetime) -> dict[str, Any]:
+def gang_status(job: JobFact, seen: Review, phase: Phase, claims: Sequence[Claim], now: datetime) -> dict[str, Any]:
+    """Return the status of a job that has a gang. What the reconciler does not name here is gone from the status."""
+    gang = seen.gang
     desired = len(gang.members)
-    members: dict[str, Any] = {"desired": desired, "ready": gang.up, "items": _items(gang, phase)}
+    members: dict[str, Any] = {"desired": desired, "ready": gang.up, "items": _items(seen, phase)}
     if gang.evaluator is not None:
-        members["evaluator"] = _item(gang.evaluator, last=phase.finished)
+        members["evaluator"] = _item(gang.evaluator, 0, last=phase.finished)
     display = {"members": f"{gang.up}/{desired}"}
     if node := _nodes(gang):
         display["node"] = node
@@ -169,12 +212,16 @@ def _status(job: JobFact, gang: Gang, phase: Phase, claims: Sequence[Claim], now
         "observedGeneration": job.generation,
         "phase": str(phase),
         "conditions": render(claims, job, now),
-        "startTime": job.status.get("startTime") or format_time(now),
+        **suspend.clock_status(job, phase, now),
         "members": members,
         "display": display,
     }
-    if job.formed_generation:
-        status["restarts"] = {"total": job.formed_generation - 1}
+    if seen.generation:
+        status["restarts"] = restarts_status(seen.generation, seen.ledger, seen.pod_failures)
+    if seen.failure is not None:
+        status["failure"] = seen.failure
+    if (resumed := resumed_from(job)) is not None:
+        status["resumedFrom"] = resumed
     return status
 
 
@@ -206,18 +253,22 @@ def _up_since(gang: Gang) -> datetime | None:
     return max(starts) if len(starts) == len(gang.members) else None
 
 
-def _items(gang: Gang, phase: Phase) -> list[dict[str, Any]]:
-    shown = gang.members
+def _items(seen: Review, phase: Phase) -> list[dict[str, Any]]:
+    shown = seen.fates
     if len(shown) > MAX_MEMBER_ITEMS:
-        shown = tuple(member for member in shown if member.incarnations > 1)
-    return [_item(member, last=phase.finished) for member in shown]
+        # Incarnations must outlive the pods: what is not here is known only from them.
+        least = {fate.member.name: 0 if phase is Phase.SUSPENDED or fate.member.lost else 1 for fate in shown}
+        shown = tuple(fate for fate in shown if fate.member.incarnations > least[fate.member.name] or fate.failures)
+    return [_item(fate.member, fate.failures, last=phase.finished) for fate in shown]
 
 
-def _item(member: Member, *, last: bool) -> dict[str, Any]:
+def _item(member: Member, failures: int, *, last: bool) -> dict[str, Any]:
     """Return a member's entry. The `last` one says no phase of a pod that still runs: it would stay there untrue."""
     item: dict[str, Any] = {"name": member.name}
     if member.incarnations:
         item["incarnation"] = member.incarnations
+    if failures:
+        item["failures"] = failures
     if member.pod is not None:
         item["pod"] = member.pod.name
         if member.pod.finished or not last:
@@ -225,19 +276,3 @@ def _item(member: Member, *, last: bool) -> dict[str, Any]:
         if member.pod.node:
             item["node"] = member.pod.node
     return item
-
-
-def _failure(fact: FailureFact) -> dict[str, Any]:
-    f = fact.failure
-    values = {
-        "member": f.member,
-        "pod": fact.pod or None,
-        "node": fact.node or None,
-        "exitCode": f.exit_code,
-        "signal": f.signal,
-        "reason": f.reason,
-        "message": f.message,
-        "generation": f.generation,
-        "lastLogLines": list(f.last_log_lines) or None,
-    }
-    return {name: value for name, value in values.items() if value is not None}

@@ -21,8 +21,9 @@ def mounts_and_volumes(
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return (volumeMounts, volumes) of a member.
 
-    `/workspace` and `/tmp` are the places a program may write to. Only the chief gets the report token. Members with
-    accelerators get shared memory of their own, because NCCL needs more than a container's 64 MiB.
+    `/workspace` and `/tmp` are the places a program may write to. The members of the gang get the report token: the
+    chief reports, a worker says when it has lost the chief. Members with accelerators get shared memory of their own,
+    because NCCL needs more than a container's 64 MiB.
     """
     mounts: list[dict[str, Any]] = []
     volumes: list[dict[str, Any]] = []
@@ -43,7 +44,7 @@ def mounts_and_volumes(
     add("tmp", {"emptyDir": {}}, "/tmp")  # noqa: S108
     if accelerated:
         add("shm", {"emptyDir": {"medium": "Memory"}}, "/dev/shm")  # noqa: S108
-    if role == names.ROLE_CHIEF:
+    if role != names.ROLE_EVALUATOR:
         token = {
             "audience": names.report_audience(job.uid),
             "expirationSeconds": TOKEN_SECONDS,

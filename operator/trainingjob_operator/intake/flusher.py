@@ -22,7 +22,7 @@ from pydantic import ValidationError
 
 from trainingjob_operator.api.names import INTAKE_FIELD_MANAGER
 from trainingjob_operator.api.v1alpha1 import Reporting
-from trainingjob_operator.intake.store import Entry, Order, ReportStore, order_of
+from trainingjob_operator.intake.store import Entry, Order, ReportStore
 from trainingjob_operator.intake.view import REPORTING, fragment, late_fragment, status_order
 from trainingjob_operator.kube.backoff import Backoff
 from trainingjob_operator.kube.errors import ApiError
@@ -205,15 +205,16 @@ class Flusher:
                 fact = StatusFact.of(body)
             if fact.uid != entry.uid:
                 return self._gone(entry)
-            order = order_of(entry.report)
+            order = entry.order
             status: dict[str, Any] | None
-            if fact.order is not None and fact.order >= order:
+            if entry.report is None or order is None or (fact.order is not None and fact.order >= order):
                 order = fact.order
-                status = late_fragment(fact.status, fact.reporting, entry.pending)
+                status = late_fragment(fact.status, fact.reporting, entry.pending, entry.lost, entry.received_at)
             else:
-                status = fragment(entry.report, entry.received_at, fact.status, fact.reporting, entry.pending)
+                at = entry.received_at or 0.0
+                status = fragment(entry.report, at, fact.status, fact.reporting, entry.pending, entry.lost)
             if status is None:
-                self._store.settle(entry.uid, order, entry.pending)
+                self._store.settle(entry.uid, order, entry.pending, entry.lost)
                 return "skipped"
             try:
                 await self._apply(entry, fact, status)
@@ -224,7 +225,7 @@ class Flusher:
                     raise
                 fact = None
                 continue
-            self._store.settle(entry.uid, order, entry.pending)
+            self._store.settle(entry.uid, order, entry.pending, entry.lost)
             return "written"
         raise ApiError(409, "Conflict", f"the job was changed {_ATTEMPTS} times while its status was written")
 

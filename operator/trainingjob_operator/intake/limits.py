@@ -42,6 +42,9 @@ class Wait:
 class ReportRates:
     """How often one job may report, and all jobs of one namespace together; rates are per second.
 
+    What a job's workers say of their chief has a rate of its own, the same, so that they can't silence the chief: a
+    thousand of them may lose it at once, and one of them is enough.
+
     Only senders that were found to be a job's chief get here, so strangers can neither fill it nor use up a job's
     tokens; and a job that is over its own rate takes none of its namespace's.
     """
@@ -56,11 +59,14 @@ class ReportRates:
         namespace_burst: int | None = None,
     ) -> None:
         self._jobs = Buckets(job, job_burst, clock)
+        self._notices = Buckets(job, job_burst, clock)
         self._namespaces = Buckets(namespace, namespace_burst or max(job_burst, int(2 * namespace)), clock)
 
-    def try_take(self, namespace: str, uid: str) -> Wait | None:
-        """Count a report of this job; None if it may pass."""
-        seconds = self._jobs.try_take(uid)
+    def try_take(self, namespace: str, uid: str, *, notice: bool = False) -> Wait | None:
+        """Count a report of this job, or a worker's `notice`; None if it may pass."""
+        seconds = (self._notices if notice else self._jobs).try_take(uid)
+        if seconds > 0 and notice:
+            return Wait(seconds, "the job's workers say it often enough")
         if seconds > 0:
             return Wait(seconds, "the job reports too often: keep to its report interval")
         seconds = self._namespaces.try_take(namespace)

@@ -9,20 +9,23 @@ import asyncio
 import logging
 import math
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import orjson
 from aiohttp import web
 
-from trainingjob_operator.api.contract import MAX_REPORT_BYTES, ContractError, Report
+from trainingjob_operator.api.contract import MAX_REPORT_BYTES, ContractError, Report, member_name
+from trainingjob_operator.api.names import ROLE_CHIEF
 from trainingjob_operator.intake.authorize import (
     JobFact,
     PodFact,
     RefusedError,
+    authorize_notice,
     authorize_report,
     authorize_sender,
 )
 from trainingjob_operator.intake.connections import Roster
+from trainingjob_operator.intake.gang import patience
 from trainingjob_operator.intake.limits import ReportRates
 from trainingjob_operator.intake.store import ReportStore
 from trainingjob_operator.intake.tokens import Claims, KeysUnavailableError, TokenError
@@ -34,6 +37,7 @@ SILENT = logging.Logger("trainingjob_operator.intake.http", logging.CRITICAL + 1
 #: The connections, to which a report that was taken is told.
 ROSTER: web.AppKey[Roster] = web.AppKey("roster", Roster)
 
+CHIEF = member_name(ROLE_CHIEF, 0)
 REPORT_PATH = "/v1/namespaces/{namespace:[a-z0-9-]{1,63}}/trainingjobs/{name:[a-z0-9.-]{1,253}}/report"
 
 
@@ -49,7 +53,8 @@ class Limits:
 class Intake:
     """What the endpoint works with. All but `verify` answer from memory.
 
-    `ready` says whether the caches behind the two `find_*` are filled. `on_report` hears the HTTP status of every
+    `ready` says whether the caches behind the two `find_*` are filled. `newest` is the newest incarnation of a member
+    that has a pod, by the job's UID and the member's name; 0 for none. `on_report` hears the HTTP status of every
     request for a report.
     """
 
@@ -61,6 +66,7 @@ class Intake:
     rates: ReportRates
     limits: Limits = Limits()
     on_report: Callable[[int], None] = lambda _status: None
+    newest: Callable[[str, str], int] = lambda _uid, _member: 0
 
 
 def make_app(intake: Intake) -> web.Application:
@@ -106,12 +112,18 @@ async def _answer(intake: Intake, request: web.Request) -> web.Response:
         claims = await intake.verify(_bearer(request))
         pod = intake.find_pod(claims.pod_uid)
         job, pod = authorize_sender(claims, namespace, name, intake.find_job(namespace, name), pod)
-        wait = intake.rates.try_take(namespace, job.uid)
+        chief = pod.role == ROLE_CHIEF
+        wait = intake.rates.try_take(namespace, job.uid, notice=not chief)
         if wait is not None:
             return _error(429, wait.reason, retry_after=wait.seconds)
         report = Report.decode(await _body(request, intake.limits.body))
         # The store may know of a later generation than the cached status.
-        authorize_report(report, _newest(job, intake.store), pod)
+        newest = _newest(job, intake.store)
+        of_sender = intake.newest(job.uid, report.member)
+        if chief:
+            authorize_report(report, newest, pod, of_sender)
+        else:
+            authorize_notice(report, newest, pod, of_sender, intake.newest(job.uid, CHIEF))
     except TokenError as error:
         return _error(401, str(error))
     except KeysUnavailableError:
@@ -120,18 +132,22 @@ async def _answer(intake: Intake, request: web.Request) -> web.Response:
         return _error(error.status, str(error))
     except ContractError as error:
         return _error(400, str(error))
-    intake.store.put(job.uid, namespace, name, report)
+    if chief:
+        intake.store.put(job.uid, namespace, name, report, refutes=job.chief_lost)
+    else:
+        lost, silence = report.chief_incarnation or 0, patience(job.interval)
+        intake.store.miss(job.uid, namespace, name, lost, report.member, job.heard_at, silence)
     return web.Response(status=204)
 
 
 def _newest(job: JobFact, store: ReportStore) -> JobFact:
     entry = store.get(job.uid)
-    if entry is None:
+    if entry is None or entry.report is None:
         return job
     incarnation, generation = max(
         (job.incarnation, job.generation), (entry.report.incarnation, entry.report.generation)
     )
-    return JobFact(job.uid, incarnation, generation, job.finished)
+    return replace(job, incarnation=incarnation, generation=generation)
 
 
 def _bearer(request: web.Request) -> str:

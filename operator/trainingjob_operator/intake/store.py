@@ -6,6 +6,7 @@ I/O, no tasks, the clocks are given.
 
 import heapq
 import itertools
+import math
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -13,11 +14,14 @@ from enum import Enum
 
 from trainingjob_operator.api.contract import Report
 from trainingjob_operator.core.history import Order, knows_progress, order_of
+from trainingjob_operator.intake.gang import Lost, failure_key
 from trainingjob_operator.intake.pending import NOTHING, Pending
 from trainingjob_operator.intake.turns import Turns
 
 #: Seconds by which a job may be early. Timers fire a little early too; without this the waiter would spin.
 _EARLY = 0.001
+#: For so many seconds it is remembered that a chief was called lost and was not.
+_REFUTED = 60.0
 
 
 class Put(Enum):
@@ -31,20 +35,29 @@ class Put(Enum):
 class Entry:
     """A job's latest report. `received_at` is seconds since 1970, `dirty_since` the monotonic clock's.
 
-    `urgent`: since the last write something happened that people wait for: the first report, another generation or
-    state, or the last report. `news`: the training came further since; without that a report only says that the gang
-    is alive, and what it uses. `pending` is what all reports since then said.
+    `urgent`: since the last write something happened that people or the reconciler wait for: the first report,
+    another generation or state, a failure, other members that are missed, a stall or its end, a chief that is lost or
+    heard again, or the last report. `news`: the training came further since; without that a report only says that the
+    gang is alive, and what it uses. `pending` is what all reports since then said. `lost` is what workers said of the
+    chief since it was heard last, once they are believed. There is no report, and `received_at` is None, where
+    workers came first: the operator has just started, and the chief is gone.
     """
 
     uid: str
     namespace: str
     name: str
-    report: Report
-    received_at: float
+    report: Report | None
+    received_at: float | None
     dirty_since: float
     urgent: bool
     news: bool
     pending: Pending = NOTHING
+    lost: Lost | None = None
+
+    @property
+    def order(self) -> Order | None:
+        """The order of the report, None without one."""
+        return None if self.report is None else order_of(self.report)
 
 
 class _Slot:
@@ -108,10 +121,20 @@ class ReportStore:
         """How many jobs wait to be written."""
         return sum(slot.dirty for slot in self._slots.values())
 
-    def put(self, uid: str, namespace: str, name: str, report: Report, said_at: float | None = None) -> Put:
+    def put(
+        self,
+        uid: str,
+        namespace: str,
+        name: str,
+        report: Report,
+        said_at: float | None = None,
+        *,
+        refutes: bool = False,
+    ) -> Put:
         """Take a report, unless an equal or later one, or the last one of its generation, is there already.
 
-        `said_at` is when it was made, in seconds since 1970, where that is known and was well before now.
+        `said_at` is when it was made, in seconds since 1970, where that is known and was well before now. `refutes`
+        says that the job's status calls the chief lost: it must not do so for long.
         """
         slot = self._slots.get(uid)
         known = slot.entry.report if slot else None
@@ -120,12 +143,19 @@ class ReportStore:
         ):
             return Put.STALE
         news = known is None or _progress(report) not in (None, _progress(known))
-        urgent = report.final or known is None or _headline(report) != _headline(known)
+        before = slot.entry.pending if slot else NOTHING
+        refutes |= slot is not None and slot.entry.lost is not None
+        urgent = (
+            refutes
+            or report.final
+            or known is None
+            or _headline(report) != _headline(known)
+            or _fails(report, before)
+        )
         now = self._clock()
         # What is being written right now does not lend its age and urgency to what comes after it.
         waiting = slot is not None and slot.dirty and not slot.writing
         arrived = self._wall()
-        before = slot.entry.pending if slot else NOTHING
         entry = Entry(
             uid=uid,
             namespace=namespace,
@@ -147,6 +177,43 @@ class ReportStore:
         if not slot.writing and (sooner or not waiting):
             self._schedule(uid, slot, now)
         return Put.TAKEN
+
+    def miss(
+        self,
+        uid: str,
+        namespace: str,
+        name: str,
+        incarnation: int,
+        member: str,
+        heard_at: float | None,
+        patience: float,
+    ) -> bool:
+        """Take note that a member has lost the chief; return whether that is believed, and shown.
+
+        It is when the chief has been silent for `patience` seconds, here and as far as the status knows, which heard
+        it last at `heard_at`, in seconds since 1970. Members say it again and again: each time decides anew. Where
+        the other replica has just heard a chief that was called lost here, the status is given time to follow.
+        """
+        slot, now = self._slots.get(uid), self._wall()
+        times = (heard_at, slot.entry.received_at if slot else None)
+        heard = max((time for time in times if time is not None), default=-math.inf)
+        shown = slot.entry.lost if slot else None
+        refuted = shown is not None and shown.since <= heard and now - shown.since < _REFUTED
+        if now - heard < patience + (self._intervals[False] if refuted else 0.0):
+            return False
+        if slot is None:
+            slot = self._slots[uid] = _Slot(Entry(uid, namespace, name, None, None, self._clock(), False, False))
+            self._evict()
+        if shown is not None and shown.incarnation == incarnation and shown.since > heard:
+            return True
+        waiting = slot.dirty and not slot.writing
+        since = slot.entry.dirty_since if waiting else self._clock()
+        slot.entry = replace(slot.entry, lost=Lost(incarnation, member, now), urgent=True, dirty_since=since)
+        slot.dirty = True
+        self._slots.move_to_end(uid)
+        if not slot.writing:
+            self._schedule(uid, slot, self._clock())
+        return True
 
     def take(self) -> str | None:
         """Return the UID of the job to write next, and note that it is being written; None if none is due."""
@@ -174,10 +241,12 @@ class ReportStore:
         slot.writing, slot.ticket, slot.taken_at = True, 0, self._clock()
         return True
 
-    def settle(self, uid: str, written: Order, carried: Pending | None = None) -> None:
+    def settle(
+        self, uid: str, written: Order | None, carried: Pending | None = None, lost: Lost | None = None
+    ) -> None:
         """The status shows this report or a later one. If a newer one came meanwhile the job stays dirty.
 
-        `carried` is what of the pending it has now.
+        `carried` is what of the pending it has now, `lost` what of the workers' word it was written with.
         """
         slot = self._slots.get(uid)
         if slot is None:
@@ -186,7 +255,8 @@ class ReportStore:
         slot.writing, slot.written_at, slot.failures = False, slot.taken_at, 0
         if carried is not None:
             slot.entry = replace(slot.entry, pending=slot.entry.pending.without(carried))
-        if order_of(slot.entry.report) <= written:
+        order = slot.entry.order
+        if slot.entry.lost == lost and (order is None or (written is not None and order <= written)):
             slot.dirty = False
         elif slot.dirty:
             self._schedule(uid, slot, now)
@@ -265,5 +335,20 @@ def _progress(report: Report) -> object:
     return training.step, training.epoch, training.percent, dict(training.metrics)
 
 
-def _headline(report: Report) -> tuple[int, int, str]:
-    return report.incarnation, report.generation, report.state
+def _headline(report: Report) -> tuple[object, ...]:
+    """Return what the reconciler acts on, and people wait for; numbers are not in it."""
+    return (
+        report.incarnation,
+        report.generation,
+        report.state,
+        report.size,
+        frozenset(report.unreachable),
+        report.stalled is not None,
+    )
+
+
+def _fails(report: Report, before: Pending) -> bool:
+    """Whether it tells of a failure that was not told before."""
+    if report.failure is None:
+        return False
+    return before.failure is None or failure_key(before.failure.failure) != failure_key(report.failure)

@@ -1,11 +1,16 @@
-"""A report as the status shows it, with what all reports so far add up to: best values, history, goodput. Pure."""
+"""A report as the status shows it, with what all reports so far add up to: best values, history, goodput. Pure.
+
+A restart must not make the numbers jump: while a gang forms anew the progress of the generation before stays, without
+speed and time left, which were of its moment. The next generation's first report of a step takes its place.
+"""
 
 import math
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from trainingjob_operator.api.contract import Report, Training, encode_number
+from trainingjob_operator.api.names import Phase
 from trainingjob_operator.api.v1alpha1 import Reporting
 from trainingjob_operator.core.best import merge_best
 from trainingjob_operator.core.conditions import format_time
@@ -14,6 +19,7 @@ from trainingjob_operator.core.history import Order, Sample, extend, in_time, kn
 from trainingjob_operator.core.numbers import plain_number
 from trainingjob_operator.core.observe import parse_time
 from trainingjob_operator.core.telemetry import telemetry_status
+from trainingjob_operator.intake.gang import Lost, chief_lost, gang_status
 from trainingjob_operator.intake.pending import NOTHING, Pending
 
 Json = Mapping[str, Any]
@@ -23,7 +29,9 @@ _PROGRESS = ("step", "totalSteps", "epoch", "totalEpochs", "percent", "metrics")
 _DISPLAY = ("progress", "epoch", "loss", "metric")
 #: What of `display` is the intake's.
 _COLUMNS = (*_DISPLAY, "speed", "eta", "goodput")
-_SECTIONS = ("training", "telemetry", "goodput")
+_SECTIONS = ("training", "telemetry", "goodput", "gang")
+#: States of a report whose progress is that of a generation that is over.
+_OVER = ("Forming", "Restarting", "Terminated")
 #: How a job is reported on that says nothing of it.
 REPORTING = Reporting()
 
@@ -43,13 +51,15 @@ def fragment(
     previous: Json | None = None,
     reporting: Reporting = REPORTING,
     pending: Pending | None = None,
+    lost: Lost | None = None,
 ) -> dict[str, Any]:
     """Return all that the intake's field manager owns of the status, as it is after a report.
 
     `received_at` is seconds since 1970 by the operator's clock. `previous` is the job's status as it is, `reporting`
-    its spec's, `pending` what was said since, this report included. A report without progress (a gang that forms, a
-    trainer that died) keeps the progress that is known, so that the last values survive; speed and time left are of
-    the moment and go. Telemetry stays until the last report, after which nothing is used any more.
+    its spec's, `pending` what was said since, this report included; `lost` is what workers said of the chief. A
+    report without progress (a gang that forms, a trainer that died) keeps the progress that is known, so that the
+    last values survive; speed and time left are of the moment and go. Telemetry stays until the last report, after
+    which nothing is used any more.
     """
     before = previous or {}
     old: Json = before.get("training") or {}
@@ -63,20 +73,20 @@ def fragment(
         "sequence": report.sequence,
         "state": report.state,
         "lastReportTime": format_time(datetime.fromtimestamp(received_at, UTC)),
-        "final": report.final,
+        # a chief whose pod was asked to go says its last word, not the job's
+        "final": report.final and report.state != "Terminated",
     }
-    display: dict[str, str]
-    if report.training is not None and knows_progress(report.training):
-        training |= _progress(report.training)
-        display = _display(report.training, reporting.metric, final=report.final)
-    elif newer:
-        training |= _kept(_progress(newer[-1].training), _PROGRESS)
-        display = _kept(_display(newer[-1].training, reporting.metric, final=True), _DISPLAY)
-    else:
-        training |= _kept(old, _PROGRESS)
-        display = _kept(before.get("display"), _DISPLAY)
+    if (resumed := _resumed_step(report, old, shown)) is not None:
+        training["resumedStep"] = resumed
+    progress, display = _far(report, before, newer, reporting)
+    training |= progress
     training |= _lasting(old, samples, pending, shown, reporting)
     out: dict[str, Any] = {"training": training, "display": display}
+    gang = gang_status(
+        report, received_at, before.get("gang") or {}, shown, pending.ledger, pending.failure, pending.missed, lost
+    )
+    if gang:
+        out["gang"] = gang
     if report.telemetry is not None and not report.final:
         out["telemetry"] = telemetry_status(report.telemetry)
     elif before.get("telemetry") and not report.final:
@@ -89,19 +99,53 @@ def fragment(
     return out
 
 
-def late_fragment(previous: Json, reporting: Reporting, pending: Pending) -> dict[str, Any] | None:
+def late_fragment(
+    previous: Json, reporting: Reporting, pending: Pending, lost: Lost | None = None, heard_at: float | None = None
+) -> dict[str, Any] | None:
     """Return what the intake owns of a status that shows a later report than ours, with what ours add to the past.
 
-    None when they add nothing: the other replica that wrote it took the same reports, or they came too late.
+    `lost` is what workers said of the chief, which was heard here last at `heard_at`. None when nothing is added: the
+    other replica that wrote it took the same reports, or they came too late.
     """
     old: Json = previous.get("training") or {}
     shown = status_order(old)
     lasting = _lasting(old, unseen(pending.samples, shown), pending, shown, reporting)
-    if all(lasting.get(name, empty) == old.get(name, empty) for name, empty in (("history", []), ("best", {}))):
+    gang = dict(previous.get("gang") or {})
+    times = [time.timestamp() for time in (parse_time(old.get("lastReportTime")),) if time is not None]
+    times += [] if heard_at is None else [heard_at]
+    notice = chief_lost(gang, lost, max(times, default=None), shown[0] if shown else 0)
+    past: tuple[tuple[str, Any], ...] = (("history", []), ("best", {}))
+    if gang.get("chiefLost") == notice and all(lasting.get(name, none) == old.get(name, none) for name, none in past):
         return None
+    gang = {name: value for name, value in gang.items() if name != "chiefLost"}
+    gang |= {"chiefLost": notice} if notice else {}
+    training = {name: value for name, value in old.items() if name not in ("history", "best")} | lasting
     out = _kept(previous, _SECTIONS) | {"display": _kept(previous.get("display"), _COLUMNS)}
-    out["training"] = {name: value for name, value in old.items() if name not in ("history", "best")} | lasting
-    return out
+    out |= {"training": training, "gang": gang}
+    return {name: value for name, value in out.items() if value or name == "display"}
+
+
+def _far(
+    report: Report, before: Json, newer: list[Sample], reporting: Reporting
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return how far it is, and its columns: as the report says, or the last one that did, or as it was."""
+    if report.training is not None and knows_progress(report.training):
+        columns = _display(report.training, reporting.metric, final=report.final)
+        if report.state not in _OVER:
+            return _progress(report.training), columns
+        return _kept(_progress(report.training), _PROGRESS), _kept(columns, _DISPLAY)
+    if newer:
+        columns = _display(newer[-1].training, reporting.metric, final=True)
+        return _kept(_progress(newer[-1].training), _PROGRESS), _kept(columns, _DISPLAY)
+    return _kept(before.get("training"), _PROGRESS), _kept(before.get("display"), _DISPLAY)
+
+
+def _resumed_step(report: Report, old: Json, shown: Order | None) -> int | None:
+    """Return the step that the report's generation began at, as far as it has been told."""
+    if report.training is not None and report.training.resumed_step is not None:
+        return report.training.resumed_step
+    same = shown is not None and shown[:2] == (report.incarnation, report.generation)
+    return old.get("resumedStep") if same else None
 
 
 def _lasting(
@@ -120,12 +164,15 @@ def _lasting(
 
 def _goodput(before: Json, pending: Pending, shown: Order | None, reporting: Reporting) -> dict[str, Any]:
     start = parse_time(before.get("startTime"))
-    if start is None:
-        return {}
+    goodput = before.get("goodput") or {}
+    if start is None or before.get("phase") == Phase.SUSPENDED:
+        return dict(goodput)  # it goes on when the job does
+    start -= timedelta(seconds=before.get("activeSeconds") or 0)
     told = pending.told
-    last = told if told is not None and told.order == shown else shown_beat(before.get("training") or {})
+    shown_now = shown_beat(before.get("training") or {}, before.get("gang") or {})
+    last = told if told is not None and told.order == shown else shown_now
     beats = [beat for beat in pending.beats if shown is None or beat.order > shown]
-    return account(before.get("goodput") or {}, start, last, beats, reporting.interval_seconds)
+    return dict(account(goodput, start, last, beats, reporting.interval_seconds))
 
 
 def percent_of(training: Training) -> float | None:

@@ -142,27 +142,31 @@ class KubeClient:
         namespace: str | None = None,
         *,
         uid: str | None = None,
+        resource_version: str | None = None,
         propagation: str | None = "Background",
         grace_seconds: int | None = None,
     ) -> bool:
         """Delete an object; False when it is not there.
 
         With `uid` only that very object is deleted, never one that took its name since: the server answers 409
-        Conflict then, which is False too, as what was to be deleted is gone.
+        Conflict then, which is False too, as what was to be deleted is gone. With `resource_version` it must also not
+        have changed since: False says that it is gone or has.
         """
         options: Json = {"kind": "DeleteOptions", "apiVersion": "v1"}
         if propagation is not None:
             options["propagationPolicy"] = propagation
         if grace_seconds is not None:
             options["gracePeriodSeconds"] = grace_seconds
-        if uid is not None:
-            options["preconditions"] = {"uid": uid}
+        wanted = {"uid": uid, "resourceVersion": resource_version}
+        preconditions = {name: value for name, value in wanted.items() if value is not None}
+        if preconditions:
+            options["preconditions"] = preconditions
         try:
             await self._http.request(
                 "delete", resource.plural, "DELETE", resource.path(namespace, name), body=options
             )
         except ApiError as error:
-            if error.not_found or (uid is not None and error.conflict):
+            if error.not_found or (preconditions and error.conflict):
                 return False
             raise
         return True

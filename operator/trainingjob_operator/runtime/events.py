@@ -75,7 +75,9 @@ def build_event(job: JobFact, event: Event, instance: str, now: datetime) -> dic
 
     It is of the core API: kubectl sorts a story by `lastTimestamp`, which events.k8s.io/v1 does not let writers set.
     """
-    digest = hashlib.sha256(f"{job.uid}/{event.reason}".encode()).hexdigest()[:16]
+    # The same name for the same story: what is told once a job has only its reason.
+    what = f"{event.reason}/{event.about}" if event.about else event.reason
+    digest = hashlib.sha256(f"{job.uid}/{what}".encode()).hexdigest()[:16]
     time = format_time(now)
     return {
         "apiVersion": EVENTS.api_version,

@@ -11,22 +11,28 @@ from typing import Any
 from trainingjob_operator.core.observe import JobFact, observe_job
 from trainingjob_operator.runtime.packed import pack
 
-#: What of status.training concerns the reconciler: that a generation formed, or ended.
-_TRAINING_FACTS = ("incarnation", "generation", "state")
+#: What of status.training concerns the reconciler: that a generation formed, or ended, and where it went on.
+_TRAINING_FACTS = ("incarnation", "generation", "state", "resumedStep", "final")
 #: What of a status is the intake's, or shows it.
-_METRICS = ("training", "telemetry", "goodput", "display")
+_METRICS = ("training", "telemetry", "goodput", "display", "gang")
 #: So many jobs that are gone are remembered, against answers and events that come late.
 MAX_GONE = 10_000
 
 
 class JobCache:
-    """Jobs by UID and by name. `on_change(uid)` is called when a job may need a reconcile, or is gone.
+    """Jobs by UID and by name. `on_change(uid)` is called when a job may need a reconcile, or is gone;
+    `on_seen(before, after)` for every later version of a job.
 
     The history in a job's status is kept packed, see packed.py.
     """
 
-    def __init__(self, on_change: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        on_change: Callable[[str], None],
+        on_seen: Callable[[Mapping[str, Any], Mapping[str, Any]], None] = lambda _before, _after: None,
+    ) -> None:
         self._on_change = on_change
+        self._on_seen = on_seen
         self._bodies: dict[str, Mapping[str, Any]] = {}
         self._facts: dict[str, JobFact] = {}
         self._names: dict[tuple[str, str], str] = {}
@@ -72,6 +78,8 @@ class JobCache:
         self._names[key] = uid
         if replaced is not None and replaced != uid:
             self._forget(replaced)
+        if known is not None:
+            self._on_seen(known, body)
         if not quiet and (known is None or _essence(known) != _essence(body)):
             self._on_change(uid)
 
@@ -120,4 +128,11 @@ def _essence(body: Mapping[str, Any]) -> tuple[Any, ...]:
         metadata.get("deletionTimestamp"),
         {name: value for name, value in status.items() if name not in _METRICS},
         tuple(training.get(name) for name in _TRAINING_FACTS),
+        _gang_facts(status.get("gang") or {}),
     )
+
+
+def _gang_facts(gang: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of status.gang concerns the reconciler: not how far it is, nor how long it stalls."""
+    ledger = {name: value for name, value in (gang.get("ledger") or {}).items() if name != "step"}
+    return {**gang, "ledger": ledger, "stalledSeconds": bool(gang.get("stalledSeconds"))}

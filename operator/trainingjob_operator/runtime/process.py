@@ -45,6 +45,7 @@ from trainingjob_operator.runtime.reconciler import Reconciler
 from trainingjob_operator.runtime.supervisor import Supervisor
 from trainingjob_operator.runtime.workers import resync, work
 from trainingjob_operator.settings import Settings
+from trainingjob_operator.telemetry.failures import new_failure
 from trainingjob_operator.telemetry.telemetry import Telemetry
 
 logger = logging.getLogger(__name__)
@@ -62,7 +63,7 @@ class OperatorProcess:
         self._settings = settings
         self._on_death = on_death
         self._queue: WorkQueue[str] = WorkQueue(base=0.5, limit=60.0)
-        self._jobs = JobCache(self._queue.add)
+        self._jobs = JobCache(self._queue.add, self._job_seen)
         self._supervisor = Supervisor(self._die)
         self._exit = AsyncExitStack()
         self._pods: list[Informer[PodFact]] = []
@@ -126,7 +127,7 @@ class OperatorProcess:
             gpu_image=s.trainer_image_gpu,
             pull_policy=s.trainer_pull_policy,
             intake_url=s.intake_url,
-            intake_ca=trust.bundle(),
+            intake_ca="",  # the reconciler's, below: it is joined by the next one in time
             job_key=lambda uid: keys.job_key(trust.known.gang_key, uid),
             launcher=launcher_archive.build(),
             node_pools=pools,
@@ -135,7 +136,7 @@ class OperatorProcess:
             client,
             self._jobs,
             pods,
-            lambda: dataclasses.replace(platform, intake_ca=trust.bundle()),  # it is joined by the next one in time
+            lambda: dataclasses.replace(platform, intake_ca=trust.bundle()),
             self,
             events,
             lambda: datetime.now(UTC),
@@ -145,6 +146,7 @@ class OperatorProcess:
             verify=Verifier(KeySource(client), time.time),
             find_job=lambda namespace, name: intake_facts.find_job(self._jobs, namespace, name),
             find_pod=lambda uid: intake_facts.find_pod(pods, uid),
+            newest=lambda uid, member: intake_facts.newest_incarnation(pods, uid, member),
             ready=self.ready,
             store=store,
             rates=ReportRates(job=s.report_rate, namespace=s.namespace_report_rate, clock=time.monotonic),
@@ -240,6 +242,13 @@ class OperatorProcess:
         async with asyncio.TaskGroup() as group:
             for _ in range(self._settings.workers):
                 group.create_task(work(self._queue, reconciler.reconcile, self._telemetry.counters.reconcile))
+
+    def _job_seen(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+        """Count failures on the leading replica: the other sees them too."""
+        if hasattr(self, "_elector") and self._elector.leading.is_set():
+            reason = new_failure(before, after)
+            if reason is not None:
+                self._telemetry.counters.failure(reason)
 
     def _everything(self) -> None:
         for uid in self._jobs:

@@ -55,6 +55,7 @@ class _Memory:
     """What this process remembers of a job between two looks. Losing it costs a write, nothing else."""
 
     namespace: str
+    met_at: datetime
     refusals: dict[str, Refusal] = field(default_factory=dict)
     written_at: datetime | None = None
 
@@ -96,8 +97,10 @@ class Reconciler:
                 # Perhaps the whole namespace is gone, and may come again without the ConfigMap: looked at again then.
                 self._launchers.discard(gone.namespace)
             return None
-        memory = self._memory.setdefault(uid, _Memory(job.namespace))
+        memory = self._memory.setdefault(uid, _Memory(job.namespace, self._clock()))
         plan = self._decide(job, memory)
+        if plan.delete_job:
+            return await self._delete_job(job)
         if plan.creates:
             await self._create(job, plan.creates, memory)
             # The status tells of the pods as they are now, and of what was refused.
@@ -117,7 +120,7 @@ class Reconciler:
     def _decide(self, job: JobFact, memory: _Memory) -> Plan:
         refusals = tuple(memory.refusals.values())
         pods = self._pods.of_owner(job.uid)
-        return decide(job, pods, refusals, self._platform(), self._clock(), memory.written_at)
+        return decide(job, pods, refusals, self._platform(), self._clock(), memory.written_at, memory.met_at)
 
     # --- Creating and deleting ---
 
@@ -201,6 +204,15 @@ class Reconciler:
 
     async def _delete(self, pod: PodFact) -> None:
         await self._client.delete(PODS, pod.name, pod.namespace, uid=pod.uid)
+
+    async def _delete_job(self, job: JobFact) -> float | None:
+        """Delete a job that has outlived its ttl, as it was judged: its ttl may have been changed since."""
+        version = ((self._jobs.body(job.uid) or {}).get("metadata") or {}).get("resourceVersion")
+        if await self._client.delete(TRAININGJOBS, job.name, job.namespace, uid=job.uid, resource_version=version):
+            logger.info("%s/%s: deleted, its ttlSecondsAfterFinished is over", job.namespace, job.name)
+            return None
+        await self._refresh(job)
+        return 0.0
 
     # --- Status ---
 

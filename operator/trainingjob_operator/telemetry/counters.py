@@ -10,9 +10,9 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from trainingjob_operator.kube import resources
 from trainingjob_operator.telemetry import families
+from trainingjob_operator.telemetry.failures import OTHER, REASONS
 from trainingjob_operator.telemetry.families import Family
 
-OTHER = "other"
 VERBS = frozenset({"get", "list", "watch", "create", "update", "patch", "apply", "delete"})
 RESOURCES = frozenset(
     resource.plural for resource in vars(resources).values() if isinstance(resource, resources.Resource)
@@ -41,11 +41,13 @@ class Counters:
         self._writes = _counter(registry, families.STATUS_WRITES)
         self._write_delay = _histogram(registry, families.STATUS_WRITE_DELAY)
         self._events = _counter(registry, families.EVENTS)
+        self._failures = _counter(registry, families.JOB_FAILURES)
         # From 0 on: an increase is seen only from a value that was scraped before it.
         for counter, results in (
             (self._reconciles, RECONCILE_RESULTS),
             (self._writes, WRITE_RESULTS),
             (self._events, EVENT_RESULTS),
+            (self._failures, REASONS),
         ):
             for result in sorted(results):
                 counter.labels(result)
@@ -77,6 +79,10 @@ class Counters:
     def event(self, result: str) -> None:
         """An event on a job was posted, or was not."""
         self._events.labels(_known(result, EVENT_RESULTS)).inc()
+
+    def failure(self, reason: str) -> None:
+        """A generation of a job has failed."""
+        self._failures.labels(_known(reason, REASONS)).inc()
 
 
 def _known(word: str, words: Collection[str]) -> str:

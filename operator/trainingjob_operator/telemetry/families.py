@@ -63,6 +63,11 @@ EVENTS = Family(
     _OWN + "events_total", "counter",
     "Events on jobs: posted, repeated (it was told already), failed, dropped (too many waited)", ("result",),
 )  # fmt: skip
+JOB_FAILURES = Family(
+    _OWN + "job_failures_total", "counter",
+    "Generations of jobs that failed, by reason, as the leading replica saw it; reasons that are not usual are other",
+    ("reason",),
+)  # fmt: skip
 
 BUILD_INFO = Family(
     _OWN + "build_info", "gauge", "Always 1; version of the operator and of Python", ("version", "python")
@@ -95,7 +100,7 @@ OPERATOR: tuple[Family, ...] = (
     BUILD_INFO, LEADER, READY,
     RECONCILES, RECONCILE_SECONDS, QUEUE_DEPTH, QUEUE_OLDEST, QUEUE_WORKING, QUEUE_DELAYED,
     API_REQUESTS, API_SECONDS, WATCH_AGE, WATCH_RELISTS, CACHED,
-    INTAKE_REPORTS, STATUS_WRITES, STATUS_WRITE_DELAY, STATUS_UNWRITTEN, EVENTS, CERTIFICATE_EXPIRY,
+    INTAKE_REPORTS, STATUS_WRITES, STATUS_WRITE_DELAY, STATUS_UNWRITTEN, EVENTS, JOB_FAILURES, CERTIFICATE_EXPIRY,
 )  # fmt: skip
 
 # --- The jobs, on the leading replica ---
@@ -113,7 +118,22 @@ CREATED = Family("trainingjob_created_timestamp_seconds", "gauge", "When the job
 COMPLETED = Family("trainingjob_completion_timestamp_seconds", "gauge", "When the job succeeded or failed", JOB)
 MEMBERS_DESIRED = Family("trainingjob_members_desired", "gauge", "Members that the gang should have", JOB)
 MEMBERS_READY = Family("trainingjob_members_ready", "gauge", "Members that run or have finished well", JOB)
-RESTARTS = Family("trainingjob_restarts_total", "counter", "How often the gang was formed anew", JOB)
+RESTARTS = Family(
+    "trainingjob_restarts_total", "counter",
+    "How often the gang was formed anew: counted (after a failure that counts against backoffLimit) or free",
+    (*JOB, "cost"),
+)  # fmt: skip
+GENERATION = Family("trainingjob_generation", "gauge", "The gang's last formation, from 1", JOB)
+FAILURES_COUNTED = Family(
+    "trainingjob_failures_counted", "gauge", "Failures of trainers and pods that count against backoffLimit", JOB
+)
+BACKOFF_LIMIT = Family("trainingjob_backoff_limit", "gauge", "So many of them the job survives", JOB)
+LAST_FAILURE = Family(
+    "trainingjob_last_failure", "gauge", "Always 1; why the last generation that failed did", (*JOB, "reason")
+)
+STALLED = Family(
+    "trainingjob_stalled_seconds", "gauge", "How long there has been no step, while that is too long", JOB
+)
 LAST_REPORT = Family(
     "trainingjob_last_report_timestamp_seconds", "gauge", "When the chief's last report arrived", JOB
 )
@@ -142,7 +162,8 @@ GPU_MEMORY_TOTAL = Family("trainingjob_member_gpu_memory_total_bytes", "gauge", 
 
 JOB_COUNTS: tuple[Family, ...] = (JOBS, JOBS_EXPORTED, JOBS_LEFT_OUT)
 PER_JOB: tuple[Family, ...] = (
-    PHASE, CREATED, COMPLETED, MEMBERS_DESIRED, MEMBERS_READY, RESTARTS, GOODPUT, ACTIVITY,
+    PHASE, CREATED, COMPLETED, MEMBERS_DESIRED, MEMBERS_READY,
+    GENERATION, RESTARTS, FAILURES_COUNTED, BACKOFF_LIMIT, LAST_FAILURE, STALLED, GOODPUT, ACTIVITY,
     LAST_REPORT, STEP, TOTAL_STEPS, EPOCH, TOTAL_EPOCHS, PROGRESS, SPEED, ETA, METRIC, METRIC_BEST,
     CPU, MEMORY, MEMORY_LIMIT, GPU_UTILIZATION, GPU_MEMORY, GPU_MEMORY_TOTAL,
 )  # fmt: skip

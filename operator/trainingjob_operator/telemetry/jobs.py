@@ -11,7 +11,9 @@ from datetime import datetime
 from typing import Any
 
 from trainingjob_operator.api.names import Phase
+from trainingjob_operator.api.policy import FailurePolicy
 from trainingjob_operator.telemetry import families
+from trainingjob_operator.telemetry.failures import reason_label
 from trainingjob_operator.telemetry.families import Family
 
 #: The phase of a job without a status.
@@ -52,16 +54,37 @@ def samples(job: Json) -> Iterator[Sample]:
     members: Json = status.get("members") or {}
     yield from _one(families.MEMBERS_DESIRED, members.get("desired"))
     yield from _one(families.MEMBERS_READY, members.get("ready"))
-    yield from _one(families.RESTARTS, (status.get("restarts") or {}).get("total"))
+    finished = phase in _FINISHED
+    yield from _restarts(job, status)
+    gang: Json = status.get("gang") or {}
+    if not finished:
+        yield from _one(families.STALLED, gang.get("stalledSeconds"))
     goodput: Json = status.get("goodput") or {}
     yield from _one(families.GOODPUT, goodput.get("ratio"))
     for activity in _ACTIVITIES:
         yield from _one(families.ACTIVITY, goodput.get(f"{activity}Seconds"), activity)
-    finished = phase in _FINISHED
     yield from _training(status.get("training") or {}, finished)
     if not finished:
         for member in (status.get("telemetry") or {}).get("members") or ():
             yield from _member(member)
+
+
+def _restarts(job: Json, status: Json) -> Iterator[Sample]:
+    restarts: Json = status.get("restarts") or {}
+    total, free = _number(restarts.get("total")), _number(restarts.get("free")) or 0
+    if total is not None:
+        # counted failures are not restarts: the last of them ends the job
+        yield families.RESTARTS, ("counted",), max(0, total - free)
+        yield families.RESTARTS, ("free",), free
+        yield families.GENERATION, (), total + 1
+    counted = _number(restarts.get("counted"))
+    if counted is not None:
+        policy: Json = (job.get("spec") or {}).get("failurePolicy") or {}
+        yield families.FAILURES_COUNTED, (), counted
+        yield from _one(families.BACKOFF_LIMIT, policy.get("backoffLimit", FailurePolicy().backoff_limit))
+    failure: Json = status.get("failure") or {}
+    if failure:
+        yield families.LAST_FAILURE, (reason_label(failure.get("reason")),), 1.0
 
 
 def _training(training: Json, finished: bool) -> Iterator[Sample]:

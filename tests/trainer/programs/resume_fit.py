@@ -1,16 +1,19 @@
 """A `fit` script that knows nothing of checkpoints: Adam, shuffled data, validation, callbacks with a memory.
 
     resume_fit.py [numpy|dataset|unknown] [--die-at STEP | --term-at STEP] [--epochs N] [--fits N] [--dropout]
-                  [--lazy] [--stop] [--grouped]
+                  [--lazy] [--stop] [--grouped] [--term-rank RANK] [--pause SECONDS]
 
 With --die-at the process that is the chief kills itself (SIGKILL) after that many steps of its own. With --grouped no
-callback looks at single batches, so that the hooks run several steps in one call.
+callback looks at single batches, so that the hooks run several steps in one call. SIGTERM comes to the member of
+--term-rank, or with -1 to all of them, a few milliseconds apart.
 """
 
 import argparse
 import os
 import signal
 import sys
+import threading
+import time
 
 import numpy as np
 
@@ -29,6 +32,8 @@ parser = argparse.ArgumentParser()
 parser.add_argument("data", nargs="?", default="numpy")
 parser.add_argument("--die-at", type=int, default=0)
 parser.add_argument("--term-at", type=int, default=0)
+parser.add_argument("--pause", type=float, default=0.0)
+parser.add_argument("--term-rank", type=int, default=0)
 parser.add_argument("--epochs", type=int, default=4)
 parser.add_argument("--fits", type=int, default=1)
 parser.add_argument("--dropout", action="store_true")
@@ -66,18 +71,21 @@ class Death(keras.callbacks.Callback):
     """The end of a node, at a step of this process."""
 
     if args.grouped:
-        needs_batch_logs, flushes = False, True
+        needs_batch_logs = False
 
     def on_train_batch_end(self, batch, logs=None):
         done[0] += 1
-        if done[0] == args.term_at and is_chief:
-            os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(args.pause)
+        if done[0] == args.term_at and args.term_rank in (-1, rank):
+            threading.Timer(0.005 * rank, os.kill, (os.getpid(), signal.SIGTERM)).start()
         if args.die_at and done[0] >= args.die_at and is_chief:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
 done = [0]
-is_chief = os.environ.get("TRAININGJOB_MEMBER", "chief-0") == "chief-0"
+role, _, index = os.environ.get("TRAININGJOB_MEMBER", "chief-0").partition("-")
+rank = 0 if role == "chief" else 1 + int(index)
+is_chief = rank == 0
 layers = [] if args.lazy else [keras.layers.Input((12,))]
 layers.append(keras.layers.Dense(16, activation="relu"))
 if args.normalize:

@@ -1,6 +1,10 @@
 """A custom loop with trainingjob.checkpoint: Keras model, optimizer, a variable and a random generator of its own.
 
-resume_loop.py [--die-at STEP] [--steps N] [--units N] [--keras legacy]
+    resume_loop.py [--die-at STEP] [--term-at STEP [--term-rank RANK]] [--steps N] [--units N] [--pause SECONDS]
+                   [--chief-only]
+
+SIGTERM comes to the member of that rank, or to all, RANK times 30 ms apart; the step it comes in is the given one.
+With --chief-only no other member calls `save`.
 """
 
 import argparse
@@ -8,6 +12,8 @@ import json
 import os
 import signal
 import sys
+import threading
+import time
 
 import numpy as np
 import tensorflow as tf
@@ -20,13 +26,17 @@ import results
 parser = argparse.ArgumentParser()
 parser.add_argument("--die-at", type=int, default=0)
 parser.add_argument("--term-at", type=int, default=0)
+parser.add_argument("--term-rank", type=int, default=-1)
+parser.add_argument("--chief-only", action="store_true")
+parser.add_argument("--pause", type=float, default=0.0)
 parser.add_argument("--steps", type=int, default=40)
 parser.add_argument("--units", type=int, default=8)
 args = parser.parse_args()
 
 several = len(json.loads(os.environ.get("TF_CONFIG", "{}")).get("cluster", {})) > 1
 strategy = tf.distribute.MultiWorkerMirroredStrategy() if several else tf.distribute.get_strategy()
-rank = {"chief-0": 0, "worker-0": 1}.get(os.environ.get("TRAININGJOB_MEMBER", "chief-0"), 0)
+role, _, index = os.environ.get("TRAININGJOB_MEMBER", "chief-0").partition("-")
+rank = 0 if role == "chief" else 1 + int(index)
 members = strategy.num_replicas_in_sync
 rng = np.random.default_rng(0)
 X, Y = rng.normal(size=(64, 6)).astype("float32"), rng.normal(size=(64, 1)).astype("float32")
@@ -65,9 +75,12 @@ for step in range(state.step, args.steps):
     if members == 1:
         total.assign_add(losses[-1])
     seen = [*seen, int(batch[0])][-3:]
-    if args.term_at == step + 1:
-        os.kill(os.getpid(), signal.SIGTERM)
-    state.save(step + 1, seen=seen)
+    trainingjob.report(step=step + 1)
+    if args.term_at == step + 1 and args.term_rank in (-1, rank):
+        threading.Timer(0.03 * rank, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    time.sleep(args.pause)
+    if rank == 0 or not args.chief_only:
+        state.save(step + 1, seen=seen)
     if args.die_at == step + 1 and rank == 0:
         os.kill(os.getpid(), signal.SIGKILL)
 

@@ -153,7 +153,7 @@ def test_a_folder_that_cannot_be_written_is_an_error_with_a_remedy(tmp_path: Pat
 def test_what_is_no_number_is_refused_with_its_name(tmp_path: Path) -> None:
     checkpoints = chief(tmp_path)
     checkpoints.write(1, {"names": np.array(["a", None])}, {})
-    with pytest.raises(OSError, match="'names' holds strings"):
+    with pytest.raises(TypeError, match="'names' holds strings"):
         checkpoints.wait()
     assert checkpoints.steps() == []
 

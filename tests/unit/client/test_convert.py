@@ -90,6 +90,7 @@ def test_the_keras_example() -> None:
             "workers": {"replicas": 1},
             "nodePool": {"accelerator": {"resource": "nvidia.com/gpu", "count": 1}},
             "volumes": [{"mountPath": "/train", "persistentVolumeClaim": {"claimName": "strategy-volume"}}],
+            "runPolicy": {"cleanPodPolicy": "None"},
             "program": {"command": ["python", "/app/train.py"]},
         },
     }
@@ -207,12 +208,15 @@ def test_a_gang_that_can_not_be_is_refused(roles: dict[str, Any]) -> None:
         ("cleanPodPolicy", "Running", Level.SAME),
         ("cleanPodPolicy", "None", Level.CHANGED),
         ("cleanPodPolicy", "All", Level.CHANGED),
-        ("ttlSecondsAfterFinished", 60, Level.LOST),
-        ("activeDeadlineSeconds", 60, Level.LOST),
-        ("backoffLimit", 0, Level.SAME),
-        ("backoffLimit", 3, Level.LOST),
+        ("cleanPodPolicy", "Never", Level.LOST),
+        ("ttlSecondsAfterFinished", 60, Level.CHANGED),
+        ("activeDeadlineSeconds", 60, Level.CHANGED),
+        ("activeDeadlineSeconds", 0, Level.LOST),
+        ("backoffLimit", 0, Level.CHANGED),
+        ("backoffLimit", 3, Level.CHANGED),
+        ("backoffLimit", -1, Level.LOST),
         ("suspend", False, Level.SAME),
-        ("suspend", True, Level.LOST),
+        ("suspend", True, Level.CHANGED),
         ("managedBy", "kubeflow.org/training-operator", Level.SAME),
         ("managedBy", "kueue.x-k8s.io/multikueue", Level.LOST),
     ],
@@ -226,6 +230,16 @@ def test_the_run_policy_is_answered_wherever_it_stands(at: str, field: str, valu
     ]
 
 
+def test_the_run_policy_is_carried_over() -> None:
+    policy = {"cleanPodPolicy": "All", "ttlSecondsAfterFinished": 0, "activeDeadlineSeconds": 60, "backoffLimit": 3}
+    result = convert(tfjob(runPolicy={**policy, "suspend": True}))
+    assert result.job is not None
+    spec = result.job["spec"]
+    assert spec["failurePolicy"] == {"backoffLimit": policy.pop("backoffLimit")}
+    assert spec["runPolicy"] == policy
+    assert spec["suspend"] is True
+
+
 def test_scheduling_policy() -> None:
     policy = {"queue": "q", "minAvailable": 1, "priorityClass": "batch", "scheduleTimeoutSeconds": 9}
     result = convert(tfjob(runPolicy={"schedulingPolicy": policy}))
@@ -236,12 +250,19 @@ def test_scheduling_policy() -> None:
 
 
 @pytest.mark.parametrize(
-    ("policy", "level"), [("Never", Level.SAME), ("OnFailure", Level.LOST), ("ExitCode", Level.LOST)]
+    ("policy", "answer"),
+    [
+        ("Never", "backoffLimit says otherwise: 0 is never"),
+        ("OnFailure", "in place"),
+        ("ExitCode", "failurePolicy.rules"),
+    ],
 )
-def test_restart_policies(policy: str, level: Level) -> None:
+def test_restart_policies(policy: str, answer: str) -> None:
     job = tfjob()
     job["spec"]["tfReplicaSpecs"]["Worker"]["restartPolicy"] = policy
-    assert "Worker.restartPolicy" in notes(convert(job), level)
+    [note] = [note for note in convert(job).notes if note.field.endswith("Worker.restartPolicy")]
+    assert note.level is Level.CHANGED
+    assert answer in note.advice
 
 
 def test_the_program() -> None:

@@ -20,13 +20,14 @@ def test_a_job_to_standard_output_and_what_is_to_say_to_standard_error(capsys: p
     code, out, err = run(capsys, str(FOLDER / "simple.yaml"))
     assert code == 0
     assert yaml.safe_load(out)["kind"] == "TrainingJob"
-    line = "TFJob tfjob-simple: not carried over: spec.tfReplicaSpecs.Worker.restartPolicy: OnFailure: "
+    line = "TFJob tfjob-simple: changed: spec.tfReplicaSpecs.Worker.restartPolicy: OnFailure: "
     assert any(printed.startswith(line) for printed in err.splitlines())
 
 
 def test_what_is_the_same_anyway_is_not_mentioned(capsys: pytest.CaptureFixture[str]) -> None:
-    _, _, err = run(capsys, str(FOLDER / "mnist-with-summaries.yaml"))
-    assert "restartPolicy" not in err
+    assert "cleanPodPolicy: Running" in (FOLDER / "everything.yaml").read_text(encoding="utf-8")
+    _, _, err = run(capsys, str(FOLDER / "everything.yaml"))
+    assert "cleanPodPolicy" not in err
 
 
 def test_other_documents_pass_through_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.client.jobs import NOW, condition, failed, point, running
+from tests.unit.client.jobs import FAILURE, NOW, condition, failed, point, running
 from trainingjob_client.draw.rows import rows, stream_header, stream_row
 from trainingjob_client.draw.show import Paper, live, show
 from trainingjob_client.draw.words import age, bar, clean, duration, size, table
@@ -70,6 +70,83 @@ def test_a_failure_comes_before_everything_else_with_the_end_of_the_log() -> Non
     assert lines[4] == "  ValueError: no such file"
     assert "    Traceback (most recent call last):" in lines
     assert lines.index("Conditions") > 4
+
+
+def restarted(**gang: Any) -> dict[str, Any]:
+    """Return a job whose third generation trains."""
+    body = running()
+    body["spec"]["failurePolicy"] = {"backoffLimit": 6}
+    body["status"] |= {
+        "restarts": {"total": 3, "counted": 2, "free": 1},
+        "resumedFrom": {"step": 30, "generation": 4},
+        "failure": FAILURE | {
+            "time": "2026-11-22T12:01:40Z", "generation": 3, "exitCode": 137, "signal": 9, "reason": "TrainerKilled",
+        },
+        "gang": gang,
+    }  # fmt: skip
+    return body
+
+
+def test_a_job_that_came_through_says_how_often_where_and_how_much_more_it_survives() -> None:
+    lines = shown(restarted()).splitlines()
+    assert lines[0] == (
+        "digits   namespace vision   Running   2/2 members   3 restarts, the last at step 30   2 of 6 failures counted"
+        "   for 2m"
+    )
+    assert (
+        lines[3]
+        == "Last failure (generation 3, 30s ago): TrainerKilled of worker-0 on gpu-2, exit code 137, signal 9 (SIGKILL)"
+    )
+    assert "    ValueError: no such file" in lines
+    brief = [line.plain for line in live(read_job(restarted()), NOW, Paper(80))]
+    assert lines[3] in brief
+    assert "    ValueError: no such file" not in brief, "there is a plot to look at"
+
+
+def test_whom_the_gang_misses_and_that_it_stalls() -> None:
+    lost = {"incarnation": 1, "member": "worker-0", "since": "2026-11-22T12:02:06Z"}
+    missed = [{"name": "worker-1", "since": "2026-11-22T12:02:01Z"}]
+    body = restarted(chiefLost=lost, unreachable=missed, stalledSeconds=61)
+    body["status"]["conditions"].append(condition("Stalled", "True", "NoProgress"))
+    lines = shown(body).splitlines()
+    assert lines[0].startswith("digits   namespace vision   Running (Stalled)   2/2 members")
+    assert lines[3:6] == [
+        "Stalled: no step for 61s",
+        "chief-0 has been out of the gang's sight for 4s",
+        "worker-1 has been out of the gang's sight for 9s",
+    ]
+    body["status"]["phase"] = "Succeeded"
+    assert "out of the gang's sight" not in shown(body)
+
+
+@pytest.mark.parametrize(
+    ("restarts", "limit", "text"),
+    [
+        ({}, 6, ""),
+        ({"total": 0, "counted": 0}, 6, "0"),
+        ({"total": 3, "counted": 0}, 6, "3"),
+        ({"total": 3, "counted": 2}, 6, "3 (2/6)"),
+        ({"total": 0, "counted": 1}, 0, "0 (1/0)"),
+        ({"total": 3, "counted": 2}, None, "3 (2)"),
+    ],
+)
+def test_the_column_of_restarts(restarts: dict[str, int], limit: int | None, text: str) -> None:
+    body = running()
+    body["status"]["restarts"] = restarts
+    body["spec"]["failurePolicy"] = {} if limit is None else {"backoffLimit": limit}
+    header, row = rows([read_job(body)], NOW)
+    at = header.index("RESTARTS")
+    assert row[at : header.index("AGE")].strip() == text
+
+
+@pytest.mark.parametrize("phase", ["Restarting", "Suspended"])
+def test_a_table_says_that_a_job_restarts_or_rests(phase: str) -> None:
+    body = restarted()
+    body["status"]["phase"] = phase
+    _, row = rows([read_job(body)], NOW, wide=True)
+    assert f" {phase} " in row
+    assert " 30 " in row
+    assert "TrainerKilled of worker-0" in row
 
 
 def test_conditions_with_reasons() -> None:
@@ -140,7 +217,7 @@ def test_the_table_has_kubectls_columns() -> None:
     header, row = rows([read_job(running())], NOW, wide=True, namespaces=True)
     assert header.split() == [
         "NAMESPACE", "NAME", "PHASE", "MEMBERS", "PROGRESS", "EPOCH", "LOSS", "METRIC", "SPEED", "ETA", "RESTARTS",
-        "REASON", "NODE", "GENERATION", "GOODPUT", "AGE",
+        "REASON", "NODE", "GENERATION", "GOODPUT", "RESUMED", "FAILURE", "AGE",
     ]  # fmt: skip
     for text in ("vision", "digits", "66%", "2/3", "f1=0.9", "2.4k ex/s", "gpu-1 (+1)", "75%", "2m10s"):
         assert text in row

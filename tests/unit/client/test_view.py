@@ -35,7 +35,13 @@ def replaced(value: Any, where: list[Any], by: Any) -> Any:
 
 def test_a_running_job_is_read_whole() -> None:
     job = read_job(running())
-    assert (job.name, job.namespace, job.phase, job.desired, job.restarts) == ("digits", "vision", "Running", 2, 1)
+    assert (job.name, job.namespace, job.phase, job.desired, job.gang.restarts) == (
+        "digits",
+        "vision",
+        "Running",
+        2,
+        1,
+    )
     assert job.started == datetime(2026, 11, 22, 12, 0, 10, tzinfo=UTC)
     assert (job.training.step, job.training.total_steps, job.training.percent) == (40, 60, 66.7)
     assert job.training.metrics["loss"] == 0.25

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from trainingjob_launcher import gang
+from trainingjob_launcher.contract import Failure, Ledger, Policy
 from trainingjob_launcher.messages import Hello, TrainerExit
+from trainingjob_launcher.settings import Timings
 
 TRACEBACK = (
     "Traceback (most recent call last):",
@@ -25,28 +29,43 @@ BUG = TrainerExit(1, log_lines=TRACEBACK)
 NOISE = TrainerExit(1, log_lines=ECHO)
 KILLED = TrainerExit(137, 9)
 SEGFAULT = TrainerExit(139, 11)
+#: What a trainer ends with that was asked to save.
+SAVED = TrainerExit(77)
 
 
-def hello(member: str, incarnation: int = 1) -> Hello:
-    return Hello(member, incarnation, f"10.0.0.{1 + int(member[-1])}:2222")
+def hello(member: str, incarnation: int = 1, ledger: Ledger | None = None, pod_failures: int = 0) -> Hello:
+    address = f"10.0.0.{1 + int(member[-1])}:2222"
+    return Hello(member, incarnation, address, ledger=ledger or Ledger(), pod_failures=pod_failures)
 
 
-def joined(member: str, connection: int, incarnation: int = 1) -> gang.MemberJoined:
-    return gang.MemberJoined(hello(member, incarnation), connection)
-
-
-def exited(member: str, end: TrainerExit, generation: int = 1) -> gang.TrainerExited:
-    return gang.TrainerExited(member, generation, end)
+def joined(
+    member: str, connection: int, incarnation: int = 1, ledger: Ledger | None = None, pod_failures: int = 0
+) -> gang.MemberJoined:
+    return gang.MemberJoined(hello(member, incarnation, ledger, pod_failures), connection)
 
 
 class Gang:
-    """A chief's machine under test: `on(event, at)` steps it and keeps every action."""
+    """A chief's machine under test: `on(event)` steps it and keeps every action.
 
-    def __init__(self, workers: int = 2, evaluator: bool = False) -> None:
-        settings = gang.Settings(gang.expected_members(workers), evaluator=evaluator)
-        self.state, actions = gang.begin(settings, hello("chief-0"))
-        self.actions: list[gang.Action] = list(actions)
+    Workers join over connections 1, 2 … in their order. `started` gangs have made the job's first step.
+    """
+
+    def __init__(
+        self,
+        workers: int = 2,
+        evaluator: bool = False,
+        policy: Policy | None = None,
+        ledger: Ledger | None = None,
+        pod_failures: int = 0,
+        timings: Timings | None = None,
+    ) -> None:
+        settings = gang.Settings(
+            gang.expected_members(workers), timings or Timings(), evaluator, policy or Policy(backoff_limit=6)
+        )
+        own = hello("chief-0", ledger=ledger, pod_failures=pod_failures)
         self.now = 0.0
+        self.state, actions = gang.begin(settings, own, self.now)
+        self.actions: list[gang.Action] = list(actions)
 
     def on(self, event: gang.Event, after: float = 0.0) -> tuple[gang.Action, ...]:
         self.now += after
@@ -54,17 +73,60 @@ class Gang:
         self.actions += actions
         return actions
 
+    def ended(
+        self, member: str, end: TrainerExit, after: float = 0.0, generation: int | None = None
+    ) -> tuple[gang.Action, ...]:
+        """Let a member's trainer end; it is said over the member's connection."""
+        peer = gang.peers_of(self.state).get(member)
+        awaited = self.state.awaiting.get(member) if isinstance(self.state, gang.Clearing) else None
+        connection = awaited if awaited is not None else peer.connection if peer is not None else 0
+        number = gang.generation_of(self.state) if generation is None else generation
+        return self.on(gang.TrainerExited(member, number, end, connection), after)
+
+    def lost(self, member: str, why: str = "closed", after: float = 0.0) -> tuple[gang.Action, ...]:
+        """Let a member's connection end."""
+        peer = gang.peers_of(self.state).get(member)
+        awaited = self.state.awaiting.get(member) if isinstance(self.state, gang.Clearing) else None
+        connection = awaited if awaited is not None else peer.connection if peer is not None else 0
+        return self.on(gang.MemberLost(member, connection, why), after)
+
+    def terminating(self, member: str, after: float = 0.0) -> tuple[gang.Action, ...]:
+        """Let a member say that its pod got SIGTERM."""
+        return self.on(gang.MemberTerminating(member, gang.peers_of(self.state)[member].connection), after)
+
+    def at_step(self, step: int, after: float = 0.0, **more: Any) -> Gang:
+        """Let the chief's trainer tell a step."""
+        self.on(gang.Progressed(gang.generation_of(self.state), step, **more), after)
+        return self
+
     def running(self) -> Gang:
         for number, name in enumerate(gang.missing(self.state), 1):
             self.on(joined(name, number))
         assert isinstance(self.state, gang.Running)
         return self
 
+    def started(self, step: int = 10) -> Gang:
+        return self.running().at_step(step)
+
+    def cleared(self, end: TrainerExit = KILLED) -> Gang:
+        """Let all trainers end that are being stopped."""
+        assert isinstance(self.state, gang.Clearing)
+        for name in list(self.state.awaiting):
+            self.ended(name, end)
+        return self
+
+    def order(self) -> gang.StopGeneration | None:
+        """Return the last order to stop a generation."""
+        return next((action for action in reversed(self.actions) if isinstance(action, gang.StopGeneration)), None)
+
     def verdict(self) -> gang.StopAll | None:
         return next((action for action in self.actions if isinstance(action, gang.StopAll)), None)
 
+    def cause(self) -> Failure:
+        """Return why the last generation ended."""
+        cause = gang.cause_of(self.state)
+        assert cause is not None
+        return cause
+
     def blamed(self) -> str:
-        verdict = self.verdict()
-        assert verdict is not None
-        assert verdict.failure is not None
-        return verdict.failure.member
+        return self.cause().member

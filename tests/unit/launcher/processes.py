@@ -11,7 +11,6 @@ import queue
 import signal
 import socket
 import ssl
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tests.unit.child import Child
 from trainingjob_launcher.contract import Assignment, Report
 
 ROOT = Path(__file__).parents[3]
@@ -42,8 +42,8 @@ def assignment(role: str, index: int, workers: int, port: int, **more: Any) -> A
     )
 
 
-class Launcher:
-    """One launcher process. `lines` are read as they come; `out` and `err` are what it wrote in all."""
+class Launcher(Child):
+    """One launcher process. `out` and `err` are what it wrote in all."""
 
     def __init__(
         self, given: Assignment, folder: Path, command: list[str], wrapper: tuple[str, ...] = (), **env: str
@@ -59,43 +59,16 @@ class Launcher:
             **given.to_env(),
             **env,
         }
-        self.process = subprocess.Popen(
-            [sys.executable, *wrapper, "-m", "trainingjob_launcher", "--", *command],
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            cwd=folder,
-        )
-        self._queue: queue.Queue[bytes] = queue.Queue()
-        self.out, self.err = b"", b""
-        self._readers = [
-            threading.Thread(target=self._read, args=(stream,), daemon=True)
-            for stream in (self.process.stdout, self.process.stderr)
-        ]
-        for reader in self._readers:
-            reader.start()
+        arguments = [sys.executable, *wrapper, "-m", "trainingjob_launcher", "--", *command]
+        super().__init__(arguments, environment, folder, PATIENCE)
 
-    def _read(self, stream: Any) -> None:
-        with stream:
-            for line in stream:
-                if stream is self.process.stdout:
-                    self.out += line
-                else:
-                    self.err += line
-                self._queue.put(line)
+    @property
+    def out(self) -> bytes:
+        return self._written[1]
 
-    def line(self, start: str) -> str:
-        """Wait for a line that starts so, and return it."""
-        while True:
-            line = self._queue.get(timeout=PATIENCE).decode().rstrip("\n")
-            if line.startswith(start):
-                return line
-
-    def wait(self) -> int:
-        code = self.process.wait(PATIENCE)
-        for reader in self._readers:
-            reader.join(PATIENCE)
-        return code
+    @property
+    def err(self) -> bytes:
+        return self._written[2]
 
     def report(self) -> Report:
         return Report.decode(self.termination.read_bytes())
@@ -103,9 +76,7 @@ class Launcher:
     def close(self) -> None:
         if self.process.poll() is None:
             self.process.kill()
-        self.process.wait(PATIENCE)
-        for reader in self._readers:
-            reader.join(PATIENCE)
+        self.wait()
 
 
 class Gang:
@@ -203,7 +174,8 @@ class Intake:
 
     def __init__(self, folder: Path, name: str = "127.0.0.1") -> None:
         self.posted: queue.Queue[tuple[dict[str, str], Report]] = queue.Queue()
-        self.answers: list[tuple[int, dict[str, str]]] = []
+        #: Status, headers, and the text where there is one.
+        self.answers: list[tuple[int, dict[str, str]] | tuple[int, dict[str, str], str]] = []
         self.connections = 0
         self.ca, context = certificate(folder, name)
         intake = self
@@ -218,12 +190,13 @@ class Intake:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 intake.posted.put(({**self.headers, "path": self.path}, Report.decode(body)))
-                status, headers = intake.answers.pop(0) if intake.answers else (202, {})
+                status, headers, *text = intake.answers.pop(0) if intake.answers else (202, {})
                 self.send_response(status)
                 for key, value in headers.items():
                     self.send_header(key, value)
-                self.send_header("Content-Length", "0")
+                self.send_header("Content-Length", str(sum(map(len, text))))
                 self.end_headers()
+                self.wfile.write("".join(text).encode())
 
             def log_message(self, *_: Any) -> None:
                 pass

@@ -99,3 +99,16 @@ def test_a_graph_error_of_the_program_is_its_own() -> None:
     lines = (*TRACEBACK[:-1], f"{TF}.InvalidArgumentError: Graph execution error:", "", "Incompatible shapes: [32]")
     assert not is_collateral(TrainerExit(1, log_lines=lines))
     assert message_of(1, None, lines).endswith("Graph execution error: Incompatible shapes: [32]")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "I0000 00:00:1795394280.123456     123 agent.cc:245] Coordination service agent has connected",
+        "2026-11-23 00:58:01.123456: I tensorflow/core/distributed_runtime/coordination service: Barrier has passed",
+    ],
+)
+def test_what_tensorflow_tells_when_all_is_well_is_neither_an_echo_nor_a_cause(line: str) -> None:
+    end = TrainerExit(3, log_lines=("step 7", line))
+    assert not is_collateral(end)
+    assert message_of(3, None, end.log_lines) == "the trainer ended with exit code 3: step 7"

@@ -16,11 +16,18 @@ from trainingjob_launcher.contract import (
     MAX_METRICS,
     MAX_REPORT_BYTES,
     MAX_TERMINATION_BYTES,
+    STATES,
     Assignment,
     ContractError,
     Extremes,
     Failure,
+    LastFailure,
+    Ledger,
+    MemberUsage,
+    Policy,
     Report,
+    Rule,
+    Telemetry,
     Training,
 )
 
@@ -44,6 +51,7 @@ trainings = st.builds(
     eta_seconds=amounts(1e9),
     examples_per_second=amounts(1e15),
     metrics=st.dictionaries(names, st.floats(), max_size=MAX_METRICS),
+    resumed_step=st.none() | counts,
 )
 failures = st.builds(
     Failure,
@@ -55,16 +63,39 @@ failures = st.builds(
     generation=counts,
     last_log_lines=st.lists(st.text(max_size=500), max_size=MAX_LOG_LINES).map(tuple),
 )
+words = st.from_regex(r"[A-Z][A-Za-z0-9]{0,62}", fullmatch=True)
+ledgers = st.builds(
+    Ledger,
+    generation=counts,
+    counted=counts,
+    step=st.none() | counts,
+    started=st.booleans(),
+    fruitless=counts,
+    last=st.none()
+    | st.builds(
+        LastFailure,
+        reason=words,
+        message=st.text(st.characters(exclude_categories=["Cs"]), max_size=256),
+        exit_code=codes,
+        signal=codes,
+        step=st.none() | counts,
+    ),
+)
 reports = st.builds(
     Report,
     member=members,
     incarnation=counts,
     generation=counts,
     sequence=counts,
-    state=st.sampled_from(["Forming", "Running", "Succeeded", "Failed"]),
+    state=st.sampled_from(STATES),
     final=st.booleans(),
     training=st.none() | trainings,
     failure=st.none() | failures,
+    ledger=st.none() | ledgers,
+    size=st.none() | counts,
+    unreachable=st.lists(members, max_size=40).map(tuple),
+    stalled=amounts(1e9),
+    chief_incarnation=st.none() | counts,
 )
 
 
@@ -107,6 +138,52 @@ def test_any_report_fits_and_stays_readable(report: Report, limit: int, text: st
     assert read.failure.member == "worker-3"
 
 
+FULL = Report(
+    "chief-0",
+    1,
+    7,
+    9,
+    "Restarting",
+    training=Training(step=2**52, metrics={f"{'m' * 58}{n:04}": -1.23456789e-200 for n in range(MAX_METRICS)}),
+    failure=Failure("worker-3", "TrainerKilled", "m" * 1024, 137, 9, 6, ("\u20ac" * 1024,) * MAX_LOG_LINES),
+    telemetry=Telemetry(members=tuple(MemberUsage(f"worker-{n}", 1.0, 2.0, 3.0) for n in range(32))),
+    ledger=Ledger(7, 5, 2**52, True, 3, LastFailure("TrainerKilled", "\x00" * 256, 137, 9, 2**52)),
+    size=1000,
+    unreachable=tuple(f"worker-{n}" for n in range(999)),
+    stalled=61.5,
+)
+
+
+@pytest.mark.parametrize("limit", [MAX_REPORT_BYTES, MAX_TERMINATION_BYTES, 1024])
+def test_a_report_with_everything_in_it_fits(limit: int) -> None:
+    """A thousand members are gone at once, each metric has a long name, and the log is not ASCII."""
+    data = FULL.encode(limit)
+    assert len(data) <= limit
+    read = Report.decode(data)
+    assert (read.state, read.size, read.stalled) == ("Restarting", 1000, 61.5)
+    assert read.ledger is not None
+    assert dataclasses.replace(read.ledger, last=None) == Ledger(7, 5, 2**52, True, 3)
+    assert read.ledger.last is not None
+    assert (read.ledger.last.reason, read.ledger.last.step) == ("TrainerKilled", 2**52)
+    assert read.failure is not None
+    assert read.failure.reason == "TrainerKilled"
+    assert read.unreachable == FULL.unreachable[: len(read.unreachable)]
+    if limit == MAX_REPORT_BYTES:
+        assert len(read.unreachable) >= 32, "more than the status shows"
+        assert len(read.failure.last_log_lines) >= 10
+
+
+def test_a_thousand_members_that_are_gone_cost_no_log_line() -> None:
+    lines = tuple(f"line {number}" for number in range(MAX_LOG_LINES))
+    failure = Failure("worker-3", "MemberLost", "is gone", generation=6, last_log_lines=lines)
+    report = dataclasses.replace(FULL, training=None, telemetry=None, failure=failure)
+    assert Report.decode(report.encode()) == report
+    for limit in (8192, MAX_TERMINATION_BYTES):
+        read = Report.decode(report.encode(limit))
+        assert read.failure == failure
+        assert 32 <= len(read.unreachable) < 999
+
+
 def test_the_newest_log_lines_stay() -> None:
     lines = tuple(f"line {number} " + "x" * 200 for number in range(50))
     report = Report(
@@ -134,6 +211,11 @@ document_fields = [
     "final",
     "training",
     "failure",
+    "ledger",
+    "size",
+    "unreachable",
+    "stalledSeconds",
+    "chiefIncarnation",
 ]
 
 
@@ -182,6 +264,106 @@ ASSIGNMENT = Assignment(
     report_token_file="/var/run/token",
     report_interval_seconds=2.5,
 )
+
+
+policies = st.builds(
+    Policy,
+    backoff_limit=st.integers(0, 10**6),
+    rules=st.lists(
+        st.builds(
+            Rule,
+            st.sampled_from(["Restart", "RestartFree", "Fail", "Ignore"]),
+            st.lists(st.integers(1, 255), max_size=4).map(tuple),
+            st.lists(words, max_size=4).map(tuple),
+        ),
+        max_size=4,
+    ).map(tuple),
+    stall=st.none() | st.integers(1, 10**7).map(float),
+    warm_standby=st.booleans(),
+    checkpoints=st.booleans(),
+)
+
+
+@given(policies, ledgers, st.integers(0, 999_999), st.none() | st.integers(0, 999), st.integers(1, 10**6))
+def test_policy_ledger_and_tally_travel_with_the_assignment(
+    policy: Policy, ledger: Ledger, tally: int, least: int | None, wait: int
+) -> None:
+    if least is not None:
+        policy = dataclasses.replace(policy, min_workers=least, elastic_wait=float(wait))
+    told = dataclasses.replace(ASSIGNMENT, policy=policy, ledger=ledger, pod_failures=tally)
+    assert Assignment.from_env(told.to_env()) == told
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("POLICY", "[]"),
+        ("POLICY", "{"),
+        ("POLICY", "{}"),
+        ("POLICY", '{"backoffLimit": -1}'),
+        ("POLICY", '{"backoffLimit": 1, "rules": [{"action": "Explode"}]}'),
+        ("POLICY", '{"backoffLimit": 1, "rules": [{"action": "Fail", "exitCodes": [true]}]}'),
+        ("POLICY", '{"backoffLimit": 1, "stallSeconds": -1}'),
+        ("POLICY", "[" * 50_000),
+        ("LEDGER", "7"),
+        ("LEDGER", '{"generation": 1}'),
+        ("LEDGER", '{"generation": 1, "counted": 1.5}'),
+        ("LEDGER", '{"generation": 1, "counted": 1, "last": {"reason": ""}}'),
+        ("LEDGER", "[" * 50_000),
+        ("POD_FAILURES", "-1"),
+        ("POD_FAILURES", "many"),
+    ],
+)
+def test_a_policy_or_ledger_that_is_wrong_is_refused_by_name(name: str, text: str) -> None:
+    with pytest.raises(ContractError) as caught:
+        Assignment.from_env({**ASSIGNMENT.to_env(), f"TRAININGJOB_{name}": text})
+    assert name in caught.value.field.upper()
+
+
+# --- The ledger: whoever puts two together, in whatever order, gets the later ---
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[Ledger]:
+    """Draw the ledgers that a job goes through: generations form, make steps or none, and fail or are ended."""
+    ledger, history = Ledger(), [Ledger()]
+    for kind, steps, reason in draw(
+        st.lists(st.tuples(st.sampled_from(["counted", "free"]), st.integers(0, 3), words), max_size=8)
+    ):
+        ledger = dataclasses.replace(ledger, generation=ledger.generation + 1)
+        history.append(ledger)
+        for _ in range(steps):
+            ledger = dataclasses.replace(ledger, step=(ledger.step or 0) + draw(st.integers(1, 9)), started=True)
+            history.append(ledger)
+        ledger = dataclasses.replace(
+            ledger,
+            counted=ledger.counted + (kind == "counted"),
+            fruitless=0 if steps else ledger.fruitless + 1,
+            last=LastFailure(reason, "m", 1, None, ledger.step),
+        )
+        history.append(ledger)
+    return history
+
+
+@given(histories(), st.data())
+def test_the_newest_of_two_ledgers_of_a_job_is_the_later(history: list[Ledger], data: st.DataObject) -> None:
+    places = st.integers(0, len(history) - 1)
+    first, second, third = (data.draw(places) for _ in range(3))
+    a, b, c = history[first], history[second], history[third]
+    assert a.newest(b) == b.newest(a) == history[max(first, second)]
+    assert a.newest(b.newest(c)) == a.newest(b).newest(c) == history[max(first, second, third)]
+    assert a.newest(a) == a
+
+
+@given(ledgers, ledgers)
+def test_nothing_that_either_ledger_knows_to_have_happened_is_lost(a: Ledger, b: Ledger) -> None:
+    """Two chiefs went on from one ledger, for a partition's sake."""
+    both = a.newest(b)
+    assert both == b.newest(a)
+    assert both.counted == max(a.counted, b.counted)
+    assert both.generation == max(a.generation, b.generation)
+    assert (both.step or 0) == max(a.step or 0, b.step or 0)
+    assert both.started == (a.started or b.started)
 
 
 def test_an_assignment_is_read_as_it_was_written() -> None:
@@ -250,7 +432,12 @@ def test_a_member_needs_a_members_name(member: str) -> None:
 def test_what_utf8_cannot_say_becomes_a_question_mark() -> None:
     """A program may write the termination message too; what is read of it goes into the status."""
     failure = {"member": "chief-0", "reason": "X", "message": "a \ud800", "generation": 1, "lastLogLines": ["\udfff"]}
+    last = {"reason": "R" * 100 + "\ud800", "message": "\ud800"}
     document = Report("chief-0", 1, 1, 1, "Failed", final=True).to_json() | {"failure": failure}
+    document["ledger"] = {"generation": 1, "counted": 1, "last": last}
+    ledger = Report.decode(json.dumps(document)).ledger
+    assert ledger is not None
+    assert ledger.last == LastFailure("R" * 63, "?")
     read = Report.decode(json.dumps(document)).failure
     assert read is not None
     assert (read.message, read.last_log_lines) == ("a ?", ("?",))

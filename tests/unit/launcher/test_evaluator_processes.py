@@ -15,7 +15,7 @@ from trainingjob_launcher.rendezvous import listening_socket
 
 DOCUMENT = json.dumps({"version": 1, "checkpoint": {"path": "/checkpoints"}, "evaluator": True})
 #: Ends when it is told to.
-WAITS = "import os; print('ready'); open(os.environ['GO']).read()"
+WAITS = "import os; print('ready'); os.read(os.open(os.environ['GO'], os.O_RDONLY), 1)"
 
 
 @pytest.fixture
@@ -90,9 +90,9 @@ def test_one_that_fails_ends_alone_and_the_next_takes_its_place(gang: Gang, go: 
         assert gang[name].process.poll() is None
     second.process.send_signal(signal.SIGKILL)
     gang["chief-0"].line("trainingjob: evaluator-0 is lost")
-    for _ in range(2):
-        go.write_text("go")
-    assert (gang["chief-0"].wait(), gang["worker-0"].wait()) == (0, 0)
+    with go.open("r+b", buffering=0) as gate:  # both ways: it waits for no reader, and holds for each the byte it takes
+        gate.write(b"go")
+        assert (gang["chief-0"].wait(), gang["worker-0"].wait()) == (0, 0)
 
 
 def test_one_that_never_ends_holds_the_job_up_for_a_bounded_time(gang: Gang, go: Path) -> None:

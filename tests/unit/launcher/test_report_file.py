@@ -27,6 +27,16 @@ def test_the_last_report_is_in_the_file_as_a_whole(tmp_path: Path) -> None:
     assert os.listdir(file.parent) == ["report.json"]
 
 
+def test_a_folder_keeps_all_of_them_in_their_order(tmp_path: Path) -> None:
+    write = ReportFile(tmp_path.as_uri() + "/").post
+    bodies = [str(number).encode() for number in range(20)]
+    for body in bodies:
+        assert write(body).taken
+    names = sorted(os.listdir(tmp_path))
+    assert [(tmp_path / name).read_bytes() for name in names] == bodies
+    assert not any("." in name for name in names)
+
+
 def test_a_reader_never_sees_half_a_report(tmp_path: Path) -> None:
     file = tmp_path / "report.json"
     write = ReportFile(file.as_uri()).post
@@ -42,7 +52,7 @@ def test_a_reader_never_sees_half_a_report(tmp_path: Path) -> None:
     reader = threading.Thread(target=read)
     reader.start()
     for number in range(400):
-        assert write(bodies[number % 2]) == (200, None)
+        assert write(bodies[number % 2]).taken
     done.set()
     reader.join()
     assert seen <= set(bodies)

@@ -172,7 +172,7 @@ def intake(tmp_path: Path) -> Iterator[Intake]:
 def test_status_and_retry_after_come_back_over_one_connection(intake: Intake) -> None:
     client = Client(intake.url, intake.ca, "")
     intake.answers = [(202, {}), (429, {"Retry-After": "7"}), (503, {"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT"})]
-    assert [client.post(report(1).encode()) for _ in range(3)] == [(202, None), (429, 7.0), (503, None)]
+    assert [client.post(report(1).encode())[:2] for _ in range(3)] == [(202, None), (429, 7.0), (503, None)]
     assert intake.connections == 1
     client.close()
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-import queue
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from tests.unit.child import Child
 
 ROOT = Path(__file__).parents[3]
 PATIENCE = 60.0
@@ -36,56 +36,27 @@ def job(text: str = "", /, workers: int = 0, **spec: Any) -> dict[str, Any]:
     }
 
 
-class Run:
+class Run(Child):
     """One `trainingjob run`. `out` and `err` are what it wrote so far."""
 
     def __init__(self, folder: Path, file: str | Path, patience: float, *arguments: str, **env: str) -> None:
-        self._patience = patience
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("TRAININGJOB_", "TF_"))}
         given = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
         ours = [str(ROOT / name) for name in ("client", "operator", "trainer_image")]
-        self.process = subprocess.Popen(
+        super().__init__(
             [sys.executable, "-m", "trainingjob_client", "run", "-f", str(file), *arguments],
-            cwd=folder,
-            env={**clean, "PYTHONPATH": os.pathsep.join([*given, *ours]), "TMPDIR": str(folder), **env},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            {**clean, "PYTHONPATH": os.pathsep.join([*given, *ours]), "TMPDIR": str(folder), **env},
+            folder,
+            patience,
         )
-        self.out, self.err = "", ""
-        self._queue: queue.Queue[str] = queue.Queue()
-        self._readers = [
-            threading.Thread(target=self._read, args=(stream,), daemon=True)
-            for stream in (self.process.stdout, self.process.stderr)
-        ]
-        for reader in self._readers:
-            reader.start()
 
-    def _read(self, stream: Any) -> None:
-        with stream:
-            for data in stream:
-                line = data.decode()
-                if stream is self.process.stdout:
-                    self.out += line
-                else:
-                    self.err += line
-                self._queue.put(line)
+    @property
+    def out(self) -> str:
+        return self._written[1].decode()
 
-    def line(self, start: str) -> str:
-        """Wait for a line that starts so, and return it."""
-        while True:
-            try:
-                line = self._queue.get(timeout=self._patience)
-            except queue.Empty:
-                raise AssertionError(f"no line {start!r} came\n{self.out}\n{self.err}") from None
-            if line.startswith(start):
-                return line.rstrip("\n")
-
-    def wait(self) -> int:
-        code = self.process.wait(self._patience)
-        for reader in self._readers:
-            reader.join(self._patience)
-        return code
+    @property
+    def err(self) -> str:
+        return self._written[2].decode()
 
     def interrupt(self) -> None:
         """Do what a terminal does at Ctrl-C."""

@@ -59,7 +59,7 @@ def test_members_meet_on_loopback_and_only_the_chief_reports(tmp_path: Path) -> 
         0,
         "127.0.0.1",
     )
-    assert (chief.report_url, worker.report_url) == ((tmp_path / "report.json").as_uri(), "")
+    assert (chief.report_url, worker.report_url) == ((tmp_path / "reports").as_uri() + "/", "")
     assert chief.report_interval_seconds == 1.0
     assert (chief.report_ca, chief.report_token_file) == ("", "")
     assert (worker.member, worker.workers, worker.uid, worker.namespace) == ("worker-1", 2, "the-uid", "ns")
@@ -77,6 +77,7 @@ def test_the_rest_of_the_contract_is_as_the_operator_wrote_it(tmp_path: Path) ->
     changed = {f.name for f in dataclasses.fields(given) if getattr(given, f.name) != getattr(told, f.name)}
     assert changed == {
         "key", "chief_host", "chief_port", "trainer_port", "work_dir", "pod_name", "pod_ip", "node_name",
+        "report_url", "report_token_file",  # a worker says when it has lost its chief: to nobody, here
     }  # fmt: skip
     assert told.files == {"main.py": "print('$(HOME) $$')"}
 

@@ -41,6 +41,11 @@ def test_what_is_not_used_is_named_with_what_is() -> None:
     assert "Secret keys is not in the job's file: export the variables" in variables
     [bare] = told(spec(), Python("/p", (3, 11), None))
     assert "/p has no TensorFlow" in bare
+    whose = JobFile({}, Companions(), (), ("spec.suspend", "spec.managedBy"))
+    assert list(notes_before(whose, spec(), local_platform({}), PYTHON)) == [
+        "spec.suspend is for a cluster: the job runs here, now",
+        "spec.managedBy is for a cluster: the job runs here, now",
+    ]
     assert told(spec(), passed_over=("Service web",)) == ["the file's other objects are passed over: Service web"]
 
 

@@ -38,7 +38,7 @@ def test_lines_come_with_news_and_not_more_often() -> None:
     assert [row[1] for row in rows] == ["Starting", "Running", "Running", "Succeeded"]
     assert [row[3] for row in rows[1:]] == ["1%", "60%", "100%"]
     assert desk.err.getvalue().splitlines()[0].split() == [
-        "NAME", "PHASE", "MEMBERS", "PROGRESS", "EPOCH", "LOSS", "METRIC", "SPEED", "ETA", "AGE",
+        "NAME", "PHASE", "MEMBERS", "PROGRESS", "EPOCH", "LOSS", "METRIC", "SPEED", "ETA", "RESTARTS", "AGE",
     ]  # fmt: skip
     assert "\x1b" not in desk.err.getvalue()
 

@@ -253,5 +253,5 @@ def test_the_import_is_light() -> None:
 def test_an_unknown_name_is_said_with_those_that_there_are() -> None:
     import trainingjob
 
-    with pytest.raises(AttributeError, match="it has report, flush, checkpoint, datasets"):
+    with pytest.raises(AttributeError, match="it has report, busy, flush, checkpoint, datasets"):
         trainingjob.reprot  # noqa: B018

@@ -19,7 +19,6 @@ class Report:
 
     async_safe = True
     needs_batch_logs = False  # what is there is good enough: see keras3/logs.py
-    flushes = True  # it looks at nothing else
 
     def __init__(
         self,
@@ -77,7 +76,6 @@ class TestReport:
     __test__ = False  # not a test of pytest's
     async_safe = True
     needs_batch_logs = False
-    flushes = True
 
     def __init__(self, report: Callable[..., None] = trainingjob.report) -> None:
         super().__init__()

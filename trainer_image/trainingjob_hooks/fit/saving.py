@@ -3,20 +3,28 @@
 The state between two batches is the one to save: all callbacks have seen the batch before, none the next. So saving
 is done in `on_train_batch_begin` of the first callback, or, between two epochs, in `on_epoch_end` of the last.
 Restoring is done in `on_train_begin` of the last, as the program's callbacks reset themselves there.
+
+After SIGTERM all members stop before the same batch (`trainingjob._stop`), so what they save together is whole: the
+steps that were only counted are run, and the epoch's metrics are those of all members.
 """
 
 from __future__ import annotations
 
+import weakref
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from trainingjob._checkpoint import Checkpoints
-from trainingjob._checkpoint_job import PREEMPTED, termination
+from trainingjob._checkpoint_job import PREEMPTED
 from trainingjob._checkpoint_restore import members
+from trainingjob._progress import Busy, busy, note_resumed
+from trainingjob._stop import ALONE, GO, stop
 from trainingjob_hooks.fit.callbacks import Memory
 from trainingjob_hooks.fit.model_state import ModelState
 from trainingjob_hooks.fit.schedule import Agreed
 from trainingjob_hooks.log import say
 
+#: Models whose steps are compiled.
+_started: weakref.WeakSet[Any] = weakref.WeakSet()
 Found = Tuple[Dict[str, Any], Dict[str, Any]]
 
 
@@ -51,7 +59,9 @@ class Saving:
         if self._found is not None:
             self._restore(*self._found)
             self._found = None
+            note_resumed(self.call.offset + self.call.step)
         self._schedule.start(self.call.step, self._strategy)
+        stop.begin(self.call.offset + self.call.step, self._strategy)
 
     def _restore(self, arrays: Mapping[str, Any], position: Mapping[str, Any]) -> None:
         assert self._memory is not None
@@ -75,6 +85,19 @@ class Saving:
             say(f"{self.checkpoints.path} holds the end of this fit (step {step}): it is not run again")
         else:
             say(f"fit resumes from {self.checkpoints.path} at step {step}: epoch {epoch + 1}, batch {batch + 1}")
+            self._say_size(int(position.get("members", 0)))
+
+    def _say_size(self, before: int) -> None:
+        """Say what a gang of another size than `before` changes: not the batches, but what each member does alone."""
+        now = members(self._strategy)
+        if before in (0, now):
+            return
+        said = f"fit goes on with {now} members, the checkpoint is of {before}: the global batches are the same"
+        kinds = {type(layer).__name__ for layer in getattr(self._model, "layers", ())}
+        own = [kind for kind in ("BatchNormalization", "Dropout") if kind in kinds]
+        if own:
+            said += f"; {' and '.join(own)} work on each member's part of a batch, so numbers differ a little"
+        say(said)
 
     def begin_epoch(self, epoch: int) -> None:
         """The metrics were reset: those of the first epoch go on where it was left."""
@@ -92,8 +115,7 @@ class Saving:
             self._add_totals()
         if batch == 0 or self._totals:
             return
-        if termination.requested and self.checkpoints.is_chief:
-            self._leave(self.epoch, batch)
+        self._leave_if_told(self.epoch, batch)
         if self.call.framework.can_start_inside and self._schedule.is_due(self.call.step):
             self._save(self.epoch, batch)
 
@@ -105,8 +127,7 @@ class Saving:
 
     def end_epoch(self, epoch: int) -> None:
         """Save if it is due; the next epoch begins with its first batch."""
-        if termination.requested and self.checkpoints.is_chief:
-            self._leave(epoch + 1, 0)
+        self._leave_if_told(epoch + 1, 0)
         if self._schedule.is_due(self.call.step):
             self._save(epoch + 1, 0)
 
@@ -120,9 +141,15 @@ class Saving:
         """Whether a callback has ended training, now or in the run that is continued."""
         return self._was_stopped or bool(getattr(self._model, "stop_training", False))
 
-    def _leave(self, epoch: int, batch: int) -> None:
-        self._save(epoch, batch, alone=True)
+    def _leave_if_told(self, epoch: int, batch: int) -> None:
+        """Save and end after SIGTERM; where the others can't be told, the chief alone does."""
+        verdict = stop.at(self.call.offset + self.call.step)
+        is_alone = verdict == ALONE
+        if verdict == GO or (is_alone and not self.checkpoints.is_chief):
+            return
+        self._save(epoch, batch, alone=is_alone)
         self.checkpoints.wait()
+        stop.saved(is_chief=self.checkpoints.is_chief)
         raise SystemExit(PREEMPTED)
 
     def _save(self, epoch: int, batch: int, *, finished: bool = False, alone: bool = False) -> None:
@@ -150,6 +177,7 @@ class Saving:
             "callbacks": callbacks,
             "stopped": self._is_stopped(),
             "finished": finished,
+            "members": members(self._strategy),
             **call.framework.describe(self._model),
         }
         self.checkpoints.write(step, {**state.variables(), **totals, **arrays}, position)
@@ -160,7 +188,6 @@ class First:
 
     async_safe = True  # its on_train_batch_end only counts
     needs_batch_logs = False
-    flushes = True  # `Saving` does, before it saves
 
     def __init__(self, call: Any, saving: Optional[Saving]) -> None:
         super().__init__()
@@ -168,9 +195,31 @@ class First:
         self._call = call
         self._saving = saving
         self._done = 0
+        self._pause: Optional[Busy] = None
+
+    def _begin_pause(self, what: str) -> None:
+        self._end_pause()
+        self._pause = busy(what)
+        self._pause.__enter__()
+
+    def _end_pause(self) -> None:
+        pause, self._pause = self._pause, None
+        if pause is not None:
+            pause.__exit__()
+
+    def on_test_begin(self, logs: Any = None) -> None:
+        """Say that there are no steps of training now."""
+        self._begin_pause("evaluation")
+
+    def on_test_end(self, logs: Any = None) -> None:
+        """Say that there are some again."""
+        self._end_pause()
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Let files that callbacks write go on, when an earlier run is continued."""
+        if self.model not in _started:  # type: ignore[attr-defined]
+            _started.add(self.model)  # type: ignore[attr-defined]
+            self._begin_pause("starting")  # until the first step is compiled and done
         if self._saving is not None and self._saving.was_interrupted:
             for callback in self._call.callbacks:
                 if type(callback).__name__ == "CSVLogger":
@@ -189,6 +238,8 @@ class First:
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Keras 3 may call this in another thread, and later; it is done with it when the epoch ends."""
         self._done = max(self._done, self._call.framework.batches_done(self, batch))
+        if self._pause is not None:
+            self._end_pause()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """The epoch had as many batches as were done."""
@@ -196,6 +247,7 @@ class First:
         done = min(self._done, steps) if steps else self._done
         self._call.before += done
         self._call.step = self._call.before
+        self._end_pause()
 
 
 class Last:
@@ -203,7 +255,6 @@ class Last:
 
     async_safe = True
     needs_batch_logs = False
-    flushes = True  # `Saving` does, before it saves
 
     def __init__(self, call: Any, saving: Saving) -> None:
         super().__init__()

@@ -60,10 +60,11 @@ def install(cls: Any, framework: Any, spec: Mapping[str, Any]) -> None:
                 call.callbacks = _listed(bound.arguments.get("callbacks"))
                 return evaluator.run(self, call, checkpoints, bound.arguments, evaluate)
             found = None
-            if checkpoints is not None:
+            if checkpoints is None:
+                job.end_on_sigterm()
+            else:
                 found = broadcast_read(checkpoints, self.distribute_strategy)
                 framework.before_fit(self, bound.arguments, found[1] if found is not None else None)
-                job.termination.watch()
             saver = saving.Saving(call, checkpoints, schedule, found) if checkpoints is not None else None
             bound.arguments["callbacks"] = _with_ours(self, call, bound.arguments.get("callbacks"), saver, spec)
             try:

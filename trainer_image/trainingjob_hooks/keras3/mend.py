@@ -71,46 +71,43 @@ def _mend_fit(cls: Any) -> None:
         given = signature.bind(self, *args, **kwargs).arguments
         with position.fitting(self, int(given.get("initial_epoch", 0) or 0)):
             if source.is_ours(self.distribute_strategy):
-                _modes[self] = _agreed_mode(self, given.get("callbacks"))
+                _watched[self] = _is_watched(self, given.get("callbacks"))
             return fit(self, *args, **kwargs)
 
     cls.fit = mended
 
 
-_modes: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
+_watched: weakref.WeakKeyDictionary[Any, bool] = weakref.WeakKeyDictionary()
 _BATCH_HOOKS = tuple(f"on_{kind}batch_{end}" for kind in ("", "train_", "test_") for end in ("begin", "end"))
 
 
-def _agreed_mode(model: Any, callbacks: Any) -> str:
-    """Return how closely the callbacks of all members look at batches: members must put logs together at one time."""
+def _is_watched(model: Any, callbacks: Any) -> bool:
+    """Whether a callback of any member looks at single batches: members must put logs together at one time."""
     from keras.src import tree
 
     found = getattr(callbacks, "callbacks", None) or (tree.flatten(callbacks) if callbacks else [])
-    modes = [_mode(callback) for callback in found]
-    row = [float(mode in modes) for mode in (step.EVERY_LOG, step.EVERY_STEP)]
-    every_log, every_step = members.rows(model.distribute_strategy, row).any(axis=0)
-    return step.EVERY_LOG if every_log else step.EVERY_STEP if every_step else step.GROUPED
+    mine = any(_looks_at_batches(callback) for callback in found)
+    return bool(members.rows(model.distribute_strategy, [float(mine)]).any())
 
 
-def _mode(callback: Any) -> str:
-    """Return what `callback` needs.
+def _looks_at_batches(callback: Any) -> bool:
+    """Whether `callback` wants the logs of every batch, or the weights of just then.
 
-    One of ours declares it: `needs_batch_logs = False`, and `flushes = True` if it calls `step.flush` before it looks
-    at weights or counters in the middle of an epoch.
+    One of ours says no by `needs_batch_logs = False`: before it looks at weights or counters in the middle of an
+    epoch, it calls `step.flush`.
     """
     if getattr(callback, "needs_batch_logs", None) is False:
-        return step.GROUPED if getattr(callback, "flushes", False) else step.EVERY_STEP
+        return False
     frequency = {"ModelCheckpoint": "save_freq", "TensorBoard": "update_freq", "BackupAndRestore": "save_freq"}
     for kind in type(callback).__mro__:
         if kind.__module__.startswith("keras.src.callbacks."):
             if kind.__name__ in frequency:
-                often = getattr(callback, frequency[kind.__name__], "epoch") != "epoch"
-                return step.EVERY_LOG if often else step.GROUPED
+                return bool(getattr(callback, frequency[kind.__name__], "epoch") != "epoch")
             if kind.__name__ in ("ProgbarLogger", "History", "CSVLogger"):
-                return step.GROUPED
+                return False
         if _looks(kind.__dict__):
-            return step.EVERY_LOG
-    return step.EVERY_LOG if _looks(getattr(callback, "__dict__", {})) else step.GROUPED  # LambdaCallback sets them
+            return True
+    return _looks(getattr(callback, "__dict__", {}))  # LambdaCallback sets them
 
 
 def _looks(attributes: Any) -> bool:
@@ -128,7 +125,7 @@ def _mend_trainer(cls: Any) -> None:
     def make(self: Any, step_function: Callable[[Any], Any]) -> Any:
         if not source.is_ours(self.distribute_strategy):
             return make_function(self, step_function)
-        return step.Function(self, step_function, lambda: _modes.get(self, step.EVERY_STEP))
+        return step.Function(self, step_function, lambda: _watched.get(self, True))
 
     @functools.wraps(symbolic_build)
     def build(self: Any, iterator: Any = None, data_batch: Any = None) -> None:
@@ -154,7 +151,7 @@ def _mend_trainer(cls: Any) -> None:
     def evaluated(self: Any, *args: Any, **kwargs: Any) -> Any:
         if source.is_ours(self.distribute_strategy) and not kwargs.get("_use_cached_eval_dataset", False):
             given = signature.bind(self, *args, **kwargs).arguments
-            _modes[self] = _agreed_mode(self, given.get("callbacks"))
+            _watched[self] = _is_watched(self, given.get("callbacks"))
         return evaluate(self, *args, **kwargs)
 
     cls.__init__ = strategy.before(cls.__init__)

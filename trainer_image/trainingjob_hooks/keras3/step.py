@@ -18,9 +18,6 @@ from trainingjob_hooks.keras3 import logs, share, source, strategy
 from trainingjob_hooks.keras3.iterator import Batches
 from trainingjob_hooks.log import say
 
-#: How far a function may be ahead of what callbacks see of it.
-EVERY_LOG, EVERY_STEP, GROUPED = "every log", "every step", "grouped"
-
 _running: weakref.WeakKeyDictionary[Any, Function] = weakref.WeakKeyDictionary()
 
 
@@ -40,9 +37,10 @@ def waiting(model: Any) -> int:
 class Function:
     """What `make_train_function` and `make_test_function` keep: called with an iterator, it returns logs."""
 
-    def __init__(self, model: Any, step_function: Callable[[Any], Any], mode: Callable[[], str]) -> None:
+    def __init__(self, model: Any, step_function: Callable[[Any], Any], is_watched: Callable[[], bool]) -> None:
+        """`is_watched` says whether a callback of any member looks at single batches."""
         self._model = model
-        self._mode = mode
+        self._is_watched = is_watched
         self._logs = logs.Logs(model)
         self._steps = _Steps(model, step_function, self._logs.collect)
         self.waiting = 0  # steps that were counted but not run
@@ -52,15 +50,15 @@ class Function:
         _running[self._model] = self
         if not isinstance(iterator, Batches):
             return self._logs.after_step(*self._steps.on_batch(next(iterator)), every=True)
-        mode, steps = self._mode(), self._steps
+        is_watched, steps = self._is_watched(), self._steps
         size = self._model.steps_per_execution
         if size == 1 and steps.has_one_replica and not iterator.is_distributed:
-            if mode == EVERY_LOG or (mode == GROUPED and self._logs.shown is None):
+            if is_watched or self._logs.shown is None:
                 self._logs.show(*steps.with_logs(iterator))
                 return self._logs.shown
-            if mode == GROUPED and iterator.left is not None and steps.can_repeat(iterator):
+            if iterator.left is not None and steps.can_repeat(iterator):
                 return self._count(iterator)
-        return self._run(iterator, size, every=mode == EVERY_LOG)
+        return self._run(iterator, size, every=is_watched)
 
     def _run(self, batches: Batches, size: int, *, every: bool) -> Any:
         import tensorflow as tf

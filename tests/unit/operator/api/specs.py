@@ -96,6 +96,26 @@ EVERYTHING: Spec = {
         "minDelta": 0.001,
         "restoreBest": True,
     },
+    "suspend": True,
+    "managedBy": "kueue.x-k8s.io/multikueue",
+    "elastic": {"minWorkers": 1, "waitSeconds": 30},
+    "runPolicy": {
+        "startupDeadlineSeconds": 600,
+        "activeDeadlineSeconds": 86400,
+        "ttlSecondsAfterFinished": 0,
+        "cleanPodPolicy": "All",
+    },
+    "failurePolicy": {
+        "backoffLimit": 0,
+        "rules": [
+            {"exitCodes": [1, 255], "action": "Fail"},
+            {"reasons": ["OOMKilled", "Stalled"], "action": "Restart"},
+            {"reasons": ["Stalled"], "action": "Ignore"},
+        ],
+        "stallSeconds": 300,
+        "replaceAfterSeconds": 5,
+        "restart": {"warmStandby": True},
+    },
     "reporting": {
         "intervalSeconds": 10,
         "history": 0,
@@ -256,6 +276,11 @@ def with_env(*variables: Spec) -> Spec:
     return {"program": {"env": list(variables)}}
 
 
+def with_rules(*rules: Spec) -> Spec:
+    """Return a spec with these rules about failures."""
+    return with_program(failurePolicy={"rules": list(rules)})
+
+
 def _changed(**fields: Any) -> Spec:
     return {**copy.deepcopy(EVERYTHING), **fields}
 
@@ -290,9 +315,124 @@ GOOD = (
             topologySpread=[{"topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}, {"topologyKey": "zone"}]
         ),
     ),
+    Good("suspended", with_program(suspend=True)),
+    Good("managed-by-a-queue", with_program(managedBy="kueue.x-k8s.io/multikueue")),
+    Good("elastic-none-but-the-chief", with_program(workers={"replicas": 2}, elastic={"minWorkers": 0})),
+    Good("elastic-all", with_program(workers={"replicas": 2}, elastic={"minWorkers": 2})),
+    Good("elastic-of-the-chief-alone", with_program(elastic={"minWorkers": 0})),
+    Good("ttl-at-once", with_program(runPolicy={"ttlSecondsAfterFinished": 0})),
+    Good("deadlines-longest", with_program(runPolicy={"activeDeadlineSeconds": 31_536_000})),
+    Good("no-failures", with_program(failurePolicy={"backoffLimit": 0, "rules": []})),
+    *(Good(f"clean-pods-{which}", with_program(runPolicy={"cleanPodPolicy": which})) for which in ("None", "All")),
+)
+
+#: What goes wrong, takes too long, or is over.
+BAD_POLICIES = (
+    Bad("suspend-text", with_program(suspend="true"), "spec.suspend", "true or false"),
+    Bad("managed-by-nobody", with_program(managedBy=""), "spec.managedBy", "at least 1 character"),
+    Bad("managed-by-no-domain", with_program(managedBy="kueue"), "spec.managedBy", "must match"),
+    Bad("managed-by-long", with_program(managedBy="a/" + "b" * 62), "spec.managedBy", "at most 63"),
+    Bad(
+        "elastic-more-than-all",
+        with_program(workers={"replicas": 2}, elastic={"minWorkers": 3}),
+        "spec.elastic.minWorkers",
+        "more than workers.replicas",
+    ),
+    Bad("elastic-negative", with_program(elastic={"minWorkers": -1}), "spec.elastic.minWorkers", "at least 0"),
+    Bad("elastic-empty", with_program(elastic={}), "spec.elastic.minWorkers", "required"),
+    Bad(
+        "elastic-no-wait",
+        with_program(elastic={"minWorkers": 0, "waitSeconds": 0}),
+        "spec.elastic.waitSeconds",
+        "at least 1",
+    ),
+    *(
+        Bad(f"{field}-none", with_program(runPolicy={field: 0}), f"spec.runPolicy.{field}", "at least 1")
+        for field in ("startupDeadlineSeconds", "activeDeadlineSeconds")
+    ),
+    Bad(
+        "deadline-absurd",
+        with_program(runPolicy={"activeDeadlineSeconds": 31_536_001}),
+        "spec.runPolicy.activeDeadlineSeconds",
+        "at most 31",
+    ),
+    Bad(
+        "ttl-negative",
+        with_program(runPolicy={"ttlSecondsAfterFinished": -1}),
+        "spec.runPolicy.ttlSecondsAfterFinished",
+        "at least 0",
+    ),
+    Bad(
+        "clean-pods-lower-case",
+        with_program(runPolicy={"cleanPodPolicy": "all"}),
+        "spec.runPolicy.cleanPodPolicy",
+        "'All'",
+    ),
+    Bad(
+        "backoff-negative",
+        with_program(failurePolicy={"backoffLimit": -1}),
+        "spec.failurePolicy.backoffLimit",
+        "at least 0",
+    ),
+    Bad(
+        "stall-at-once",
+        with_program(failurePolicy={"stallSeconds": 0}),
+        "spec.failurePolicy.stallSeconds",
+        "at least 1",
+    ),
+    Bad(
+        "rule-of-nothing",
+        with_rules({"action": "Fail"}),
+        "spec.failurePolicy.rules[0]",
+        "exactly one of exitCodes, reasons",
+    ),
+    Bad(
+        "rule-of-both",
+        with_rules({"action": "Fail", "exitCodes": [1], "reasons": ["OOMKilled"]}),
+        "spec.failurePolicy.rules[0]",
+        "exactly one of exitCodes, reasons",
+    ),
+    Bad(
+        "rule-without-action",
+        with_rules({"exitCodes": [1]}),
+        "spec.failurePolicy.rules[0].action",
+        "required",
+    ),
+    Bad(
+        "rule-code-zero",
+        with_rules({"exitCodes": [0], "action": "Fail"}),
+        "spec.failurePolicy.rules[0].exitCodes[0]",
+        "at least 1",
+    ),
+    Bad(
+        "rule-code-256",
+        with_rules({"exitCodes": [1, 256], "action": "Fail"}),
+        "spec.failurePolicy.rules[0].exitCodes[1]",
+        "at most 255",
+    ),
+    Bad(
+        "rule-reason-lower-case",
+        with_rules({"reasons": ["oom killed"], "action": "Fail"}),
+        "spec.failurePolicy.rules[0].reasons[0]",
+        "must match",
+    ),
+    *(
+        Bad(
+            f"rule-ignores-{name}",
+            with_rules({"reasons": ["Stalled"], "action": "Ignore"}, {"action": "Ignore", **fits}),
+            "spec.failurePolicy.rules[1].action",
+            "for the reason Stalled alone",
+        )
+        for name, fits in (
+            ("a-failure", {"reasons": ["OOMKilled"]}),
+            ("more-than-stalls", {"reasons": ["Stalled", "OOMKilled"]}),
+            ("a-code", {"exitCodes": [1]}),
+        )
+    ),
 )
 
 BAD = (
+    *BAD_POLICIES,
     Bad("neither-program-nor-training", {}, "spec", "exactly one of program, training"),
     Bad("both-program-and-training", {"program": {}, **with_training()}, "spec", "exactly one of program, training"),
     Bad("unknown-field", with_program(wokers={"replicas": 1}), "spec.wokers", "did you mean workers?"),
@@ -306,7 +446,69 @@ BAD = (
         "did you mean nodeSelector?",
     ),
     Bad("unknown-field-in-list", with_volume(emptyDir={}, mountpath="/b"), "spec.volumes[0].mountpath", "mountPath?"),
-    Bad("unknown-nothing-near", with_program(zzz=1), "spec.zzz", "there are: image, imagePullPolicy"),
+    Bad("unknown-nothing-near", with_program(zzz=1), "spec.zzz", "there are: suspend, managedBy, image"),
+    Bad(
+        "elastic-more-than-all",
+        with_program(workers={"replicas": 2}, elastic={"minWorkers": 3}),
+        "spec.elastic.minWorkers",
+        "must not be more than workers.replicas",
+    ),
+    Bad(
+        "elastic-wait-zero",
+        with_program(elastic={"minWorkers": 0, "waitSeconds": 0}),
+        "spec.elastic.waitSeconds",
+        "1",
+    ),
+    Bad("managed-by-nobody", with_program(managedBy="me"), "spec.managedBy", ""),
+    Bad(
+        "rule-of-nothing",
+        with_program(failurePolicy={"rules": [{"action": "Fail"}]}),
+        "spec.failurePolicy.rules[0]",
+        "exactly one of exitCodes, reasons",
+    ),
+    Bad(
+        "rule-of-both",
+        with_program(failurePolicy={"rules": [{"exitCodes": [1], "reasons": ["Evicted"], "action": "Fail"}]}),
+        "spec.failurePolicy.rules[0]",
+        "exactly one of exitCodes, reasons",
+    ),
+    Bad(
+        "rule-for-success",
+        with_program(failurePolicy={"rules": [{"exitCodes": [0], "action": "Fail"}]}),
+        "spec.failurePolicy.rules[0].exitCodes[0]",
+        "at least 1",
+    ),
+    Bad(
+        "rule-ignores-an-exit",
+        with_program(failurePolicy={"rules": [{"exitCodes": [1], "action": "Ignore"}]}),
+        "spec.failurePolicy.rules[0].action",
+        "Ignore is for the reason Stalled alone",
+    ),
+    Bad(
+        "rule-ignores-a-crash",
+        with_program(failurePolicy={"rules": [{"reasons": ["Stalled", "OOMKilled"], "action": "Ignore"}]}),
+        "spec.failurePolicy.rules[0].action",
+        "Ignore is for the reason Stalled alone",
+    ),
+    Bad(
+        "rule-reason-in-words",
+        with_program(failurePolicy={"rules": [{"reasons": ["out of memory"], "action": "Fail"}]}),
+        "spec.failurePolicy.rules[0].reasons[0]",
+        "",
+    ),
+    Bad("backoff-negative", with_program(failurePolicy={"backoffLimit": -1}), "spec.failurePolicy.backoffLimit", "0"),
+    Bad(
+        "deadline-zero",
+        with_program(runPolicy={"activeDeadlineSeconds": 0}),
+        "spec.runPolicy.activeDeadlineSeconds",
+        "at least 1",
+    ),
+    Bad(
+        "clean-pod-policy-unknown",
+        with_program(runPolicy={"cleanPodPolicy": "Some"}),
+        "spec.runPolicy.cleanPodPolicy",
+        "",
+    ),
     Bad("workers-negative", with_program(workers={"replicas": -1}), "spec.workers.replicas", "at least 0"),
     Bad("workers-absurd", with_program(workers={"replicas": 1000}), "spec.workers.replicas", "at most 999"),
     Bad("workers-huge", with_program(workers={"replicas": 2**63 - 1}), "spec.workers.replicas", "at most 999"),

@@ -123,7 +123,7 @@ def test_defaults_have_no_nulls() -> None:
 
 def test_rules_of_class_and_field_are_both_there() -> None:
     class Choice(Model):
-        rules: ClassVar = (exactly_one("oneName", "other"), immutable_presence("other"))
+        object_rules: ClassVar = (exactly_one("oneName", "other"), immutable_presence("other"))
         one_name: int | None = None
         other: Annotated[int, IMMUTABLE] | None = None
 

@@ -5,9 +5,9 @@ import json
 import pytest
 
 from tests.unit.operator.core.builders import UID, job, job_body, platform, profile
-from trainingjob_launcher.contract import Assignment
+from trainingjob_launcher.contract import Assignment, Ledger, Policy, Rule
 from trainingjob_operator.api import names
-from trainingjob_operator.core.desired import build_pod, build_service, members
+from trainingjob_operator.core.desired import Past, build_pod, build_service, members
 from trainingjob_operator.core.node_pool import resolve
 from trainingjob_operator.core.observe import observe_job
 
@@ -76,12 +76,65 @@ def test_pods_get_no_api_token_and_no_service_variables():
     assert spec["restartPolicy"] == "Never"
 
 
-def test_only_the_chief_gets_the_report_token_and_it_is_for_this_job_alone():
-    pods = {role: build_pod(job(), role, 0, 1, platform()) for role in ("chief", "worker")}
-    (token,) = [v for v in pods["chief"]["spec"]["volumes"] if "projected" in v]
-    assert token["projected"]["sources"][0]["serviceAccountToken"]["audience"] == f"trainingjob.dev/jobs/{UID}"
-    assert not [v for v in pods["worker"]["spec"]["volumes"] if "projected" in v]
-    assert "TRAININGJOB_REPORT_URL" not in environment(pods["worker"])
+def test_members_get_the_report_token_for_this_job_alone_and_the_evaluator_gets_none():
+    evaluated = job(checkpoint={"volume": {"emptyDir": {}}}, evaluator={})
+    pods = {role: build_pod(evaluated, role, 0, 1, platform()) for role in ("chief", "worker", "evaluator")}
+    for role in ("chief", "worker"):
+        (token,) = [v for v in pods[role]["spec"]["volumes"] if "projected" in v]
+        assert token["projected"]["sources"][0]["serviceAccountToken"]["audience"] == f"trainingjob.dev/jobs/{UID}"
+        assert "TRAININGJOB_REPORT_URL" in environment(pods[role])
+    assert not [v for v in pods["evaluator"]["spec"]["volumes"] if "projected" in v]
+    assert "TRAININGJOB_REPORT_URL" not in environment(pods["evaluator"])
+
+
+def told(pod):
+    """What the launcher of a pod reads."""
+    env = {name: v["value"].replace("$$", "$") for name, v in environment(pod).items() if "value" in v}
+    return Assignment.from_env(env)
+
+
+def test_a_pod_of_a_job_without_a_past_says_nothing_of_it():
+    pod = build_pod(job(), "worker", 0, 1, platform())
+    assert "annotations" not in pod["metadata"]
+    assert not [n for n in environment(pod) if n in ("TRAININGJOB_POLICY", "TRAININGJOB_LEDGER")]
+
+
+def test_a_new_pod_knows_what_the_job_has_been_through():
+    ledger = Ledger(generation=4, counted=2, step=120, started=True)
+    past = Past(failures=1, short_lives=2, pod_failures=3, ledger=ledger)
+    pod = build_pod(job(), "worker", 1, 3, platform(), past)
+    assert pod["metadata"]["annotations"] == {"trainingjob.dev/failures": "1", "trainingjob.dev/short-lives": "2"}
+    assert (told(pod).ledger, told(pod).pod_failures) == (ledger, 3)
+
+
+def test_no_template_changes_what_is_counted():
+    annotations = {"trainingjob.dev/failures": "9", "trainingjob.dev/short-lives": "9", "a": "b"}
+    given = job(podTemplate={"metadata": {"annotations": annotations}})
+    assert build_pod(given, "worker", 0, 1, platform())["metadata"]["annotations"] == {"a": "b"}
+    counted = build_pod(given, "worker", 0, 2, platform(), Past(failures=1))["metadata"]["annotations"]
+    assert counted == {"a": "b", "trainingjob.dev/failures": "1"}
+
+
+def test_the_launcher_gets_the_policy_of_the_spec():
+    rules = [{"exitCodes": [3], "action": "Fail"}, {"reasons": ["OOMKilled"], "action": "RestartFree"}]
+    pod = build_pod(
+        job(
+            workers=3,
+            failurePolicy={"backoffLimit": 2, "rules": rules, "stallSeconds": 90, "restart": {"warmStandby": True}},
+            elastic={"minWorkers": 1, "waitSeconds": 20},
+            checkpoint={"volume": {"emptyDir": {}}},
+        ),
+        "worker", 0, 1, platform(),
+    )  # fmt: skip
+    assert told(pod).policy == Policy(
+        backoff_limit=2,
+        rules=(Rule("Fail", exit_codes=(3,)), Rule("RestartFree", reasons=("OOMKilled",))),
+        stall=90.0,
+        warm_standby=True,
+        min_workers=1,
+        elastic_wait=20.0,
+        checkpoints=True,
+    )
 
 
 def test_the_launcher_reads_what_the_operator_wrote():

@@ -67,7 +67,14 @@ class TestAPoint:
         history = extend([], [sample(1)], 10, shown=None)
         again = sample(2, step=1, metrics={"loss": 0.5}, examples_per_second=7.0)
         assert extend(history, [again], 10, shown=(1, 1, 1)) == history
-        assert len(extend(history, [sample(2, step=1)], 10, shown=(1, 1, 1))) == 2
+
+    def test_what_is_said_later_of_the_same_step_joins_its_point(self) -> None:
+        history = extend([], [sample(1)], 10, shown=None)
+        validated = sample(2, step=1, metrics={"loss": 0.4, "val_loss": 0.7})
+        (point,) = extend(history, [validated], 10, shown=(1, 1, 1))
+        assert (point["step"], point["metrics"]) == (1, {"loss": 0.4, "val_loss": 0.7})
+        (same,) = extend([point], [sample(0, step=1, metrics={"loss": 9.0, "f1": 0.1})], 10, shown=(1, 1, 2))
+        assert same["metrics"] == {"loss": 0.4, "f1": 0.1, "val_loss": 0.7}, "what came late overwrites nothing"
 
     def test_the_metrics_that_count_go_first_where_not_all_have_room(self) -> None:
         names = [f"{'m' * 58}{number:04}" for number in range(62)]
@@ -164,13 +171,13 @@ class TestGrowing:
         if lower >= 2 and history:
             assert (lowered[0], lowered[-1]) == (history[0], history[-1])
 
-    def test_generations_follow_each_other_and_none_erases_another(self) -> None:
+    def test_generations_follow_each_other(self) -> None:
         first = [sample(n, n) for n in range(200)]
-        second = [sample(n, 200 + n, generation=2) for n in range(200)]
+        second = [sample(n, n, generation=2, resumed_step=199) for n in range(200, 400)]
         history = grown([*first, *second], 40)
-        assert {point["generation"] for point in history} == {1, 2}
         assert len([p for p in history if p["generation"] == 1]) >= 10
         assert [p["generation"] for p in history] == sorted(p["generation"] for p in history)
+        assert (steps(history)[0], steps(history)[-1]) == (0, 399)
 
     def test_a_clock_that_goes_back_does_not_break_the_order(self) -> None:
         history = extend([], [sample(1, 100)], 10, shown=None)
@@ -181,6 +188,95 @@ class TestGrowing:
     def test_points_that_we_did_not_write_are_no_trouble(self) -> None:
         odd: list[Any] = [{"step": 1}, {"time": "yesterday"}, {"time": "2026-01-01T00:00:01Z", "step": 1}]
         assert steps(extend(odd, [sample(2)], 10, shown=(1, 1, 1))) == [1, 2]
+
+
+class TestWithoutASeam:
+    """What a failure has lost is no part of the training, and no step is there twice."""
+
+    FIRST = tuple(sample(n, n, step=10 * n) for n in range(1, 11))
+
+    def test_steps_after_the_checkpoint_go_when_the_next_generation_reports(self) -> None:
+        history = extend([], self.FIRST, 50, shown=None)
+        history = extend(history, [sample(1, 30, generation=2, step=75, resumed_step=70)], 50, shown=(1, 1, 10))
+        assert [(p["generation"], p["step"]) for p in history] == [*((1, 10 * n) for n in range(1, 8)), (2, 75)]
+        assert seconds(history) == [1, 2, 3, 4, 5, 6, 7, 30]
+
+    def test_what_is_said_at_the_checkpoint_itself_is_no_new_point(self) -> None:
+        history = extend([], self.FIRST, 50, shown=None)
+        begun = sample(1, 30, generation=2, step=70, metrics={}, resumed_step=70)
+        assert extend(history, [begun], 50, shown=(1, 1, 10)) == history[:7]
+
+    def test_of_a_training_that_begins_with_nothing_only_the_new_one_stays(self) -> None:
+        history = extend([], self.FIRST, 50, shown=None)
+        again = sample(1, 30, generation=2, step=0, metrics={})
+        assert steps(extend(history, [again], 50, shown=(1, 1, 10))) == [0]
+
+    def test_a_program_that_restores_by_itself_says_where_by_its_first_step(self) -> None:
+        history = extend([], self.FIRST, 50, shown=None)
+        assert steps(extend(history, [sample(1, 30, 2, step=41)], 50, shown=(1, 1, 10))) == [10, 20, 30, 40, 41]
+
+    def test_a_program_that_tells_no_steps_keeps_everything(self) -> None:
+        told = [sample(n, n, step=None, metrics={"loss": 1.0 / n}) for n in (1, 2)]
+        told += [sample(n, n, generation=2, step=None, metrics={"loss": 1.0 / n}, resumed_step=70) for n in (3, 4)]
+        assert seconds(grown(told, 10)) == [1, 2, 3, 4]
+
+    def test_two_trainings_in_one_program_are_not_mixed(self) -> None:
+        history = extend([], self.FIRST, 50, shown=None)
+        assert steps(extend(history, [sample(11, 30, step=35)], 50, shown=(1, 1, 10))) == [10, 20, 30, 35]
+
+    @given(
+        generations=st.lists(
+            st.tuples(
+                st.integers(0, 100),  # where it goes on, in percent of how far the one before came
+                st.lists(st.integers(1, 9), max_size=12),  # its reports, by how many steps each is further
+                st.booleans(),  # whether it says where it goes on
+            ),
+            min_size=1,
+            max_size=8,
+        ),
+        takers=st.lists(st.booleans(), min_size=120, max_size=120),
+        batch=st.integers(1, 9),
+        limit=st.integers(2, 200),
+    )
+    def test_no_step_twice_whatever_fails_and_whoever_takes_the_reports(
+        self, generations: Any, takers: list[bool], batch: int, limit: int
+    ) -> None:
+        """Two replicas, each with flushes of its own; some reports of a generation come late, some too late."""
+        told, ends, at, reached = [], [], 0, 0
+        for number, (percent, strides, says) in enumerate(generations, 1):
+            resumed = reached * percent // 100 if number > 1 else 0
+            step = resumed
+            for sequence, stride in enumerate(strides, 1):
+                at, step = at + 2, step + stride
+                known = {"resumed_step": resumed} if says and resumed else {}
+                told.append(
+                    Sample((1, number, sequence), START + at, Training(step=step, metrics={"n": at}, **known))
+                )
+            if strides:
+                ends.append((number, resumed, step))
+                reached = step
+        history: list[Any] = []
+        shown: Order | None = None
+        waiting: dict[bool, list[Sample]] = {True: [], False: []}
+        taken: list[Sample] = []
+        for index, one in enumerate(told):
+            waiting[takers[index]].append(one)
+            if index % batch == batch - 1 or index == len(told) - 1:
+                for side in (takers[index], not takers[index]):
+                    flush, waiting[side] = waiting[side], []
+                    taken += unseen(flush, shown)
+                    history = extend(history, unseen(flush, shown), limit, shown=shown)
+                    shown = max([s.order for s in flush] + ([shown] if shown else []), default=None)
+                    assert all(a < b for a, b in pairwise(steps(history))), "no step twice, and none goes back"
+                    assert seconds(history) == sorted(seconds(history))
+                    assert len(history) <= limit
+        if not told:
+            return
+        assert steps(history)[-1] == ends[-1][2], "the latest is always there"
+        for point in history:
+            for later in (one.training for one in taken if one.order[1] > point["generation"]):
+                on = (later.step or 0) - 1 if later.resumed_step is None else later.resumed_step
+                assert point["step"] <= on, "nothing that was lost"
 
 
 class TestAnotherReplicasReports:

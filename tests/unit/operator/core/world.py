@@ -1,7 +1,8 @@
 """A cluster in memory, for properties: the API objects that decide() makes, and a kubelet that anything may happen to.
 
-`World` applies plans as the reconciler does and lets the outside act on pods: start, end, be deleted, be refused. It
-keeps a record of every status that was written.
+`World` applies plans as the reconciler does and lets the outside act on pods: start, end, be deleted, be refused, lose
+their node; and on the gang, which forms, restarts in place and counts. It keeps a record of every status that was
+written. With `calls` the operator dies after so many more calls to the API server, and its memory with it.
 """
 
 from dataclasses import dataclass, field, replace
@@ -15,6 +16,10 @@ from trainingjob_operator.core.plan import Plan, decide
 from trainingjob_operator.core.refusal import Refusal, judge_refusal
 
 
+class OperatorDiedError(Exception):
+    """The operator's process is gone, between two calls to the API server."""
+
+
 @dataclass
 class World:
     """One job of `workers` workers, with `spec` besides."""
@@ -24,18 +29,24 @@ class World:
     now: Any = T0
     status: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
+    gang: dict[str, Any] = field(default_factory=dict)
+    formed_of: tuple[str, ...] = ()
+    knows: dict[str, int] = field(default_factory=dict)
+    calls: int | None = None
     pods: dict[str, PodFact] = field(default_factory=dict)
     refusals: dict[str, Refusal] = field(default_factory=dict)
     quota: int | None = None
     written: list[dict[str, Any]] = field(default_factory=list)
     written_at: Any = None
     events: list[str] = field(default_factory=list)
+    told: set[tuple[str, str]] = field(default_factory=set)
     created: list[str] = field(default_factory=list)
     last: Plan = field(default_factory=Plan)
 
     @property
     def job(self) -> JobFact:
         status = self.status | ({"training": self.training} if self.training else {})
+        status |= {"gang": self.gang} if self.gang else {}
         return observe_job(job_body(self.workers, status, **self.spec))
 
     def decide(self) -> Plan:
@@ -45,17 +56,34 @@ class World:
         plan = self.decide()
         if plan.creates:
             for create in plan.creates:
+                self._call()
                 self._create(create)
             plan = self.decide()
         for pod in plan.deletes:
+            self._call()
             self.pods[pod.name] = replace(self.pods[pod.name], deleting=True)
         if plan.status is not None:
+            self._call()
             self.status = plan.status
             self.written.append(plan.status)
             self.written_at = self.now
         self.events += [event.reason for event in plan.events]
+        self.told |= {(event.reason, event.about) for event in plan.events}
         self.last = plan
         return plan
+
+    def _call(self) -> None:
+        if self.calls is None:
+            return
+        if self.calls == 0:
+            self.calls = None
+            self.forget()
+            raise OperatorDiedError
+        self.calls -= 1
+
+    def forget(self) -> None:
+        """A new operator process takes over: what the last one kept in memory is gone."""
+        self.refusals, self.written_at = {}, None
 
     def settle(self, limit: int = 30) -> None:
         """Reconcile until nothing is to be done now."""
@@ -79,8 +107,11 @@ class World:
         name = create.body["metadata"]["name"]
         assert name not in self.pods, f"{name} is there already"
         body = create.body | {"status": {"phase": "Pending"}}
-        body["metadata"] = body["metadata"] | {"uid": f"uid-{name}-{len(self.created)}"}
+        stamp = self.now.strftime("%Y-%m-%dT%H:%M:%SZ")
+        body["metadata"] = body["metadata"] | {"uid": f"uid-{name}-{len(self.created)}", "creationTimestamp": stamp}
         self.pods[name] = observe_pod(body)
+        env = {variable["name"]: variable.get("value") for variable in body["spec"]["containers"][0]["env"]}
+        self.knows[name] = int(env.get("TRAININGJOB_POD_FAILURES", "0"))
         self.created.append(name)
 
     # --- What may happen outside ---
@@ -93,11 +124,20 @@ class World:
         if pod is not None and pod.phase == "Pending" and not pod.deleting:
             self.pods[name] = replace(pod, phase="Running", started_at=self.now)
 
-    def end(self, name: str, code: int, message: str = "") -> None:
+    def start_all(self) -> None:
+        for name in list(self.pods):
+            self.start(name)
+
+    def end(self, name: str, code: int, message: str = "", reason: str = "") -> None:
         pod = self.pods.get(name)
         if pod is not None and not pod.finished:
-            ended = Terminated(code, "Completed" if code == 0 else "Error", message, self.now)
+            ended = Terminated(code, reason or ("Completed" if code == 0 else "Error"), message, self.now)
             self.pods[name] = replace(pod, phase="Failed" if code else "Succeeded", terminated=ended)
+
+    def evict(self, name: str) -> None:
+        """The API server's eviction, as by a drain."""
+        if name in self.pods:
+            self.pods[name] = replace(self.pods[name], deleting=True, disruption="EvictionByEvictionAPI")
 
     def delete(self, name: str) -> None:
         if name in self.pods:
@@ -106,11 +146,77 @@ class World:
     def vanish(self, name: str) -> None:
         self.pods.pop(name, None)
 
+    def newest(self) -> dict[str, PodFact]:
+        """The newest pod of each member that has one."""
+        found: dict[str, PodFact] = {}
+        for pod in sorted(self.pods.values(), key=lambda pod: pod.incarnation):
+            if pod.role != "evaluator":
+                found[pod.member] = pod
+        return found
+
+    def live(self) -> list[str]:
+        """The newest pods that run, where their launchers reach each other."""
+        newest = self.newest().values()
+        return [p.name for p in newest if p.phase == "Running" and not p.deleting and p.out_of_sight_since is None]
+
     def form(self) -> None:
-        """The gang forms if all members' newest pods run, and the chief says so."""
-        up = {pod.member for pod in self.pods.values() if pod.phase == "Running" and not pod.deleting}
-        if len(up - {"evaluator-0"}) == self.workers + 1:
-            self.training = {"incarnation": 1, "generation": 1, "sequence": 1, "state": "Running"}
+        """The next generation forms if all members' newest pods run, and not all of them are in one already."""
+        up = tuple(sorted(self.live()))
+        state = self.training.get("state")
+        if len(up) != self.workers + 1 or (up == self.formed_of and state == "Running") or state == "Failed":
+            return
+        chief = next(p for p in self.newest().values() if p.role == "chief")
+        generation = self.training.get("generation", 0) + 1
+        ledger = (self.gang.get("ledger") or {"counted": 0}) | {"generation": generation}
+        self.formed_of = up
+        self.gang = {"size": len(up), "ledger": ledger} | (
+            {"failure": self.gang["failure"]} if "failure" in self.gang else {}
+        )
+        self.training = {
+            "incarnation": chief.incarnation, "generation": generation, "sequence": 1, "state": "Running"
+        }  # fmt: skip
+
+    def crash(self, member: str) -> None:
+        """A trainer dies; the chief's launcher, if it is there, counts it and restarts the gang in place."""
+        pods = self.newest()
+        chief = pods.get("chief-0")
+        live = self.live()
+        if self.training.get("state") != "Running" or chief is None or chief.name not in live or member not in pods:
+            return
+        generation = self.training["generation"]
+        ledger = self.gang["ledger"] | {"counted": self.gang["ledger"]["counted"] + 1}
+        failures = ledger["counted"] + max(self.knows[name] for name in self.formed_of)
+        if failures > self.job.spec.failure_policy.backoff_limit:
+            verdict = Failure(member, "BackoffLimitExceeded", "SIGKILL", generation=generation)
+            self.end(chief.name, 1, final_report("Failed", verdict))
+            return
+        self.gang = self.gang | {
+            "ledger": ledger,
+            "failure": {
+                "member": member, "reason": "TrainerKilled", "message": "SIGKILL", "generation": generation,
+                "time": self.now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            },
+        }  # fmt: skip
+        self.training = self.training | {"state": "Restarting", "sequence": self.training["sequence"] + 1}
+
+    def lose_node(self, member: str) -> None:
+        """The node of a member's pod falls silent, and the launchers that are left say whom they miss."""
+        pod = self.newest().get(member)
+        if pod is None or pod.phase != "Running":
+            return
+        self.pods[pod.name] = replace(pod, out_of_sight_since=self.now)
+        since = self.now.strftime("%Y-%m-%dT%H:%M:%SZ")
+        if not self.training:
+            return
+        if pod.role == "chief":
+            if self.workers:
+                self.gang = self.gang | {
+                    "chiefLost": {"incarnation": pod.incarnation, "member": "worker-0", "since": since}
+                }
+        else:
+            self.gang = self.gang | {
+                "unreachable": [*self.gang.get("unreachable", []), {"name": member, "since": since}]
+            }
 
     def succeed(self) -> None:
         if self.training:

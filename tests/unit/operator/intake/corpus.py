@@ -32,7 +32,7 @@ LAWFUL: dict[str, Any] = {
     "version": 1, "member": "chief-0", "incarnation": 1, "generation": 1, "sequence": 1, "state": "Running", "final": False,
     "training": {
         "step": 5, "totalSteps": 10, "epoch": 1, "totalEpochs": 2, "percent": 50.0, "etaSeconds": 3.5,
-        "examplesPerSecond": 812.5, "metrics": {"loss": 0.5, "accuracy": "NaN"},
+        "examplesPerSecond": 812.5, "resumedStep": 3, "metrics": {"loss": 0.5, "accuracy": "NaN"},
         "extremes": {"loss": {"low": 0.25, "lowStep": 3, "high": "Infinity", "highStep": 1}},
     },
     "failure": {
@@ -46,6 +46,11 @@ LAWFUL: dict[str, Any] = {
             "gpus": [{"utilization": 50, "memoryBytes": 1, "memoryTotalBytes": 2}],
         }],
     },
+    "ledger": {
+        "generation": 1, "counted": 1, "step": 5, "started": True, "fruitless": 1,
+        "last": {"reason": "OutOfMemory", "message": "killed", "exitCode": 137, "signal": 9, "step": 4},
+    },
+    "size": 3, "unreachable": ["worker-1"], "stalledSeconds": 61.5, "chiefIncarnation": 1,
 }  # fmt: skip
 
 Path = tuple[str | int, ...]

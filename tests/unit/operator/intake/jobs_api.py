@@ -75,9 +75,7 @@ class Jobs:
         kept = {field: job["status"][field] for field in ("phase", "startTime")}
         job["status"] = {**kept, **copy.deepcopy(dict(body["status"]))}
         self.touch(name)
-        order = self.order(name)
-        assert order is not None
-        self.log.append((now(), name, order))
+        self.log.append((now(), name, self.order(name) or (0, 0, 0)))
         return copy.deepcopy(job)
 
     def order(self, name: str) -> Order | None:

@@ -113,8 +113,7 @@ class Behaved:
         for _ in range(10):
             self.tries += 1
             with contextlib.suppress(OSError):
-                status, _ = await asyncio.to_thread(self.client.post, body)
-                return status
+                return (await asyncio.to_thread(self.client.post, body)).status
         return 0
 
 

@@ -114,6 +114,93 @@ async def test_an_old_generation_is_refused_by_status_and_by_store(world: World)
     assert "generation 3 of incarnation 1 is over" in body["error"]
 
 
+async def test_a_chief_whose_successor_has_a_pod_is_told_that_it_was_replaced(world: World) -> None:
+    world.newest["u-1", "chief-0"] = 2
+    code, body, _ = await world.post()
+    assert (code, len(world.store)) == (409, 0)
+    assert body["error"] == "incarnation 1 of chief-0 was replaced by incarnation 2: it must stop"
+    world.pods["p-1"] = replace(POD, leaving=True)
+    assert (await world.post(replace(GOOD, state="Terminated")))[0] == 204
+
+
+# --- Workers that lost their chief ---
+
+NOTICE = Report("worker-0", 1, 0, 0, "ChiefLost", chief_incarnation=1)
+
+
+def lost(world: World) -> Any:
+    entry = world.store.get("u-1")
+    return entry and entry.lost
+
+
+async def test_a_worker_that_lost_its_chief_is_heard_once_the_chief_is_silent(world: World) -> None:
+    token = world.add_worker()
+    world.newest["u-1", "chief-0"] = 1
+    assert (await world.post())[0] == 204
+    world.now += 7
+    assert (await world.post(NOTICE, token=token))[0] == 204
+    assert lost(world) is None
+    world.now += 1
+    assert (await world.post(NOTICE, token=token))[0] == 204
+    assert (lost(world).member, lost(world).since) == ("worker-0", NOW + 8)
+    entry = world.store.get("u-1")
+    assert entry is not None
+    assert entry.report == GOOD, "it overwrites nothing that the chief said"
+    assert (await world.post(replace(GOOD, sequence=2)))[0] == 204
+    assert lost(world) is None
+
+
+@pytest.mark.parametrize(
+    ("notice", "status", "words"),
+    [
+        (replace(NOTICE, state="Running"), 403, "only the chief reports"),
+        (replace(NOTICE, state="Succeeded", final=True), 403, "only the chief reports"),
+        (replace(NOTICE, member="chief-0"), 403, "cannot report for 'chief-0'"),
+        (replace(NOTICE, chief_incarnation=2), 409, "is not the newest"),
+    ],
+)
+async def test_a_worker_may_say_nothing_else(world: World, notice: Report, status: int, words: str) -> None:
+    token = world.add_worker()
+    world.newest["u-1", "chief-0"] = 1
+    code, body, _ = await world.post(notice, token=token)
+    assert (code, len(world.store)) == (status, 0)
+    assert words in body["error"]
+
+
+async def test_of_a_chief_that_was_replaced_nobody_needs_to_hear(world: World) -> None:
+    token = world.add_worker()
+    world.newest["u-1", "chief-0"] = 2
+    code, body, _ = await world.post(NOTICE, token=token)
+    assert (code, len(world.store)) == (409, 0)
+    assert "incarnation 1 of chief-0 is not the newest: that is incarnation 2" in body["error"]
+
+
+async def test_workers_cannot_silence_their_chief(world: World) -> None:
+    """All of them lose it at once, and say so again and again."""
+    tokens = [world.add_worker(index) for index in range(8)]
+    world.newest["u-1", "chief-0"] = 1
+    codes = [
+        (await world.post(replace(NOTICE, member=f"worker-{index}"), token=token))[0]
+        for index, token in enumerate(tokens)
+    ]
+    assert codes == [204] * 5 + [429] * 3
+    assert [(await world.post(replace(GOOD, sequence=number)))[0] for number in range(5)] == [204] * 5
+    code, body, _ = await world.post(replace(NOTICE, member="worker-7"), token=tokens[7])
+    assert (code, body["error"]) == (429, "the job's workers say it often enough")
+
+
+async def test_a_chief_that_the_status_calls_lost_is_written_at_once(world: World) -> None:
+    await world.post()
+    world.store.take()
+    world.store.settle("u-1", (1, 1, 1))
+    world.now += 1
+    await world.post(replace(GOOD, sequence=2))
+    assert world.store.take() is None
+    world.jobs["ns", "job"] = JobFact("u-1", chief_lost=True)
+    await world.post(replace(GOOD, sequence=3))
+    assert world.store.take() == "u-1"
+
+
 async def test_a_job_that_reports_too_often_waits_and_others_do_not(world: World) -> None:
     codes = [(await world.post(replace(GOOD, sequence=number)))[0] for number in range(6)]
     code, body, headers = await world.post()

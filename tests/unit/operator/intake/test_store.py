@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainingjob_operator.api.contract import Extremes, Report, Training
+from trainingjob_operator.api.contract import Extremes, Failure, Ledger, Report, Training
 from trainingjob_operator.intake.pending import MAX_SAMPLES, Pending
 from trainingjob_operator.intake.store import Put, ReportStore, order_of
 
@@ -41,6 +41,7 @@ def put(store: ReportStore, uid: str, *args: Any, **kwargs: Any) -> Put:
 def latest(store: ReportStore, uid: str) -> Report:
     entry = store.get(uid)
     assert entry is not None
+    assert entry.report is not None
     return entry.report
 
 
@@ -54,7 +55,9 @@ def write(store: ReportStore) -> str | None:
     """Write what is due next, successfully."""
     uid = store.take()
     if uid is not None:
-        store.settle(uid, order_of(latest(store, uid)))
+        entry = store.get(uid)
+        assert entry is not None
+        store.settle(uid, entry.order, lost=entry.lost)
     return uid
 
 
@@ -111,7 +114,19 @@ def test_the_first_report_is_urgent_and_the_next_ones_wait_for_the_interval(stor
     assert write(store) == "u", "after a long silence there is nothing to wait for"
 
 
-@pytest.mark.parametrize("change", [{"state": "Failed"}, {"final": True}, {"generation": 2}, {"incarnation": 2}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"state": "Failed"},
+        {"final": True},
+        {"generation": 2},
+        {"incarnation": 2},
+        {"size": 2},
+        {"unreachable": ("worker-0",)},
+        {"stalled": 61.0},
+        {"failure": Failure("worker-0", "TrainerKilled", "m", generation=1)},
+    ],
+)
 def test_what_people_wait_for_is_due_at_once(store: ReportStore, change: dict[str, Any]) -> None:
     put(store, "u", 0)
     write(store)
@@ -122,6 +137,130 @@ def test_what_people_wait_for_is_due_at_once(store: ReportStore, change: dict[st
     assert entry is not None
     assert entry.urgent
     assert write(store) == "u"
+
+
+def test_numbers_are_not_urgent(store: ReportStore, clock: Clock) -> None:
+    told: dict[str, Any] = {
+        "failure": Failure("worker-0", "TrainerKilled", "m", generation=1),
+        "unreachable": ("worker-1", "worker-0"),
+    }
+    put(store, "u", 0, stalled=61.0, ledger=Ledger(1, step=5), **told)
+    write(store)
+    told["unreachable"] = ("worker-0", "worker-1")
+    put(store, "u", 1, stalled=66.0, ledger=Ledger(1, step=9), **told)
+    assert (store.take(), store.next_due()) == (None, pytest.approx(5))
+    put(store, "u", 2, **told)
+    assert write(store) == "u", "the stall is over"
+    put(store, "u", 3)
+    assert write(store) == "u", "nobody is missed any more"
+
+
+# --- Workers that lost their chief ---
+
+
+def miss(store: ReportStore, member: str = "worker-0", heard_at: float | None = None, incarnation: int = 1) -> bool:
+    return store.miss("u", "ns", "u", incarnation, member, heard_at, 3.0)
+
+
+def lost(store: ReportStore) -> Any:
+    entry = store.get("u")
+    return None if entry is None or entry.lost is None else (entry.lost.member, entry.lost.since - 1e9)
+
+
+def test_workers_are_believed_only_when_the_chief_is_silent(store: ReportStore, clock: Clock) -> None:
+    put(store, "u", 0)
+    write(store)
+    clock.now += 2
+    assert not miss(store)
+    assert (store.take(), lost(store), store.dirty("u")) == (None, None, False)
+    clock.now += 2
+    assert miss(store)
+    assert lost(store) == ("worker-0", 104.0), "since it is shown, so that the chief may still be heard"
+    assert store.take() == "u", "at once"
+    entry = store.get("u")
+    assert entry is not None
+    assert (entry.report, entry.received_at) == (report(0), 1e9 + 100), "nothing that the chief said has changed"
+
+
+def test_what_others_say_of_the_same_chief_costs_no_write(store: ReportStore, clock: Clock) -> None:
+    put(store, "u", 0)
+    write(store)
+    clock.now += 4
+    assert miss(store)
+    write(store)
+    for member in ("worker-1", "worker-0", "worker-2"):
+        clock.now += 2
+        assert miss(store, member)
+        assert store.take() is None
+    assert lost(store) == ("worker-0", 104.0)
+
+
+def test_one_that_lies_beside_a_chief_that_reports_is_never_believed(store: ReportStore, clock: Clock) -> None:
+    for sequence in range(100):
+        put(store, "u", sequence)
+        for _ in range(2):
+            clock.now += 1
+            assert not miss(store)
+
+
+def test_a_chief_that_is_heard_again_is_found_at_once(store: ReportStore, clock: Clock) -> None:
+    put(store, "u", 0)
+    write(store)
+    clock.now += 4
+    miss(store)
+    write(store)
+    put(store, "u", 1)
+    assert lost(store) is None
+    assert write(store) == "u", "however soon after the last write"
+    clock.now += 2
+    assert not miss(store)
+
+
+def test_a_chief_that_another_replica_hears_is_found_too(store: ReportStore, clock: Clock) -> None:
+    """The status says when it was heard: here nobody ever heard it."""
+    assert not miss(store, heard_at=1e9 + 98)
+    clock.now += 2
+    assert miss(store, heard_at=1e9 + 98)
+    write(store)
+    clock.now += 2
+    assert not miss(store, heard_at=1e9 + 103)
+    assert store.take() is None
+    clock.now += 5
+    assert not miss(store, heard_at=1e9 + 103), "the status may lag behind: it just did"
+    clock.now += 15
+    assert miss(store, heard_at=1e9 + 103)
+    assert lost(store) == ("worker-0", 124.0)
+    assert store.take() == "u"
+
+
+def test_the_replica_that_hears_it_says_so_at_once(store: ReportStore, clock: Clock) -> None:
+    put(store, "u", 0)
+    write(store)
+    store.put("u", "ns", "u", report(1), refutes=True)
+    assert write(store) == "u"
+
+
+def test_workers_may_come_first(store: ReportStore, clock: Clock) -> None:
+    """The operator has just started, and the chief is gone."""
+    assert miss(store)
+    assert store.take() == "u"
+    entry = store.get("u")
+    assert entry is not None
+    assert (entry.report, entry.order) == (None, None)
+    store.settle("u", None, entry.pending, entry.lost)
+    assert not store.dirty("u")
+    assert put(store, "u", 0, incarnation=2) is Put.TAKEN
+    assert write(store) == "u"
+
+
+def test_what_workers_say_during_a_write_is_written_after_it(store: ReportStore, clock: Clock) -> None:
+    put(store, "u", 0)
+    assert store.take() == "u"
+    clock.now += 4
+    assert miss(store)
+    store.settle("u", (1, 1, 0))
+    assert store.dirty("u")
+    assert store.take() == "u"
 
 
 def test_reports_each_interval_are_written_each_interval_however_long_a_write_takes(

@@ -156,13 +156,46 @@ def test_what_others_own_is_never_in_the_fragment() -> None:
     assert late["display"] == {"loss": "2"}
 
 
-def test_a_new_generation_erases_no_history_and_no_best_value() -> None:
-    before = fragment(report(Training(step=500, metrics={"accuracy": 0.9})), AT)
+def test_a_new_generation_takes_back_what_was_lost_but_no_best_value() -> None:
+    before = fragment(report(Training(step=440, metrics={"accuracy": 0.7})), AT)
+    before = fragment(report(Training(step=500, metrics={"accuracy": 0.9}), sequence=4), AT + 1, before)
     forming = fragment(report(generation=3, sequence=0, state="Forming"), AT + 5, before)
-    running = fragment(report(Training(step=451, metrics={"accuracy": 0.8}), generation=3), AT + 9, forming)
-    assert [(p["generation"], p["step"]) for p in running["training"]["history"]] == [(2, 500), (3, 451)]
+    assert [p["step"] for p in forming["training"]["history"]] == [440, 500], "nobody knows yet where it goes on"
+    again = report(Training(step=451, resumed_step=450, metrics={"accuracy": 0.8}), generation=3)
+    running = fragment(again, AT + 9, forming)
+    assert [(p["generation"], p["step"]) for p in running["training"]["history"]] == [(2, 440), (3, 451)]
     assert running["training"]["best"] == {"accuracy": {"value": 0.9, "step": 500}}
     assert running["training"]["step"] == 451
+
+
+def test_a_restart_does_not_make_the_numbers_jump() -> None:
+    """What was reached stays until the next generation says where it is; speed and time left go meanwhile."""
+    trains = Training(step=500, total_steps=1000, eta_seconds=50, examples_per_second=640, metrics={"loss": 0.5})
+    shown = fragment(report(trains), AT)
+    for sequence, (state, generation, said) in enumerate(
+        [
+            ("Restarting", 2, trains),
+            ("Forming", 2, None),
+            ("Running", 3, None),
+            ("Running", 3, Training(total_steps=1000, resumed_step=450)),
+        ],
+        4,
+    ):
+        shown = fragment(report(said, state=state, generation=generation, sequence=sequence), AT + sequence, shown)
+        assert shown["display"] == {"progress": "50%", "loss": "0.5"}
+        assert (shown["training"]["step"], shown["training"]["percent"]) == (500, 50)
+        assert not {"etaSeconds", "examplesPerSecond"} & set(shown["training"])
+    assert shown["training"]["resumedStep"] == 450
+    on = Training(step=455, total_steps=1000, resumed_step=450, eta_seconds=60, examples_per_second=600)
+    shown = fragment(report(on, generation=3, sequence=8), AT + 9, shown)
+    assert (shown["display"]["progress"], shown["display"]["eta"]) == ("45%", "1m00s")
+
+
+def test_where_a_generation_went_on_is_not_said_of_the_next() -> None:
+    shown = fragment(report(Training(step=451, resumed_step=450)), AT)
+    assert fragment(report(state="Restarting", sequence=4), AT, shown)["training"]["resumedStep"] == 450
+    assert "resumedStep" not in fragment(report(generation=3), AT, shown)["training"]
+    assert "resumedStep" not in fragment(report(incarnation=2), AT, shown)["training"]
 
 
 def test_the_spec_says_how_much_history_which_metric_and_what_is_better() -> None:
@@ -192,6 +225,26 @@ def test_goodput_is_shown_once_there_was_a_step() -> None:
     assert after["goodput"] == {"startingSeconds": 40.9, "productiveSeconds": 360, "ratio": 0.898}
     assert after["display"]["goodput"] == "89%", "never rounded up to what was not reached"
     assert "goodput" not in fragment(report(Training(step=9)), AT, {}), "the reconciler has not met the job yet"
+
+
+def test_time_in_which_a_job_was_suspended_is_no_time() -> None:
+    """It ran for 100 s, was suspended for an hour, and began anew then."""
+    before = {"startTime": "2026-01-01T00:00:00Z", "phase": "Running"}
+    before |= fragment(report(Training(step=1)), AT + 19.1, before)
+    before |= fragment(report(Training(step=9), sequence=4), AT + 89.1, before)
+    assert before["goodput"] == {"startingSeconds": 20, "productiveSeconds": 70, "ratio": 0.778}
+    before |= {"phase": "Suspended", "activeSeconds": 100.0}
+    ended = report(Training(step=9), sequence=5, state="Terminated", final=True)
+    before |= fragment(ended, AT + 104.1, before)
+    assert before["goodput"] == {"startingSeconds": 20, "productiveSeconds": 70, "ratio": 0.778}
+    before.pop("startTime")
+    assert fragment(ended, AT + 104.1, before)["goodput"] == before["goodput"]
+    before |= {"startTime": "2026-01-01T01:00:00Z", "phase": "Starting"}
+    resumed = report(incarnation=2, generation=3, state="Forming")
+    before |= fragment(resumed, AT + 3609.1, before)
+    assert before["goodput"] == {
+        "startingSeconds": 20, "productiveSeconds": 70, "restartingSeconds": 20, "ratio": 0.636,
+    }  # fmt: skip
 
 
 def test_whoever_took_the_last_report_knows_that_it_told_of_no_step() -> None:

@@ -42,6 +42,7 @@ class World:
     ready: bool = True
     jobs: dict[tuple[str, str], JobFact] = field(default_factory=lambda: {("ns", "job"): JobFact("u-1")})
     pods: dict[str, PodFact] = field(default_factory=lambda: {"p-1": POD})
+    newest: dict[tuple[str, str], int] = field(default_factory=dict)
     keys: KeyApi = field(default_factory=lambda: KeyApi(Signer()))
     statuses: list[int] = field(default_factory=list)
     store: ReportStore = field(init=False)
@@ -58,6 +59,7 @@ class World:
             verify=Verifier(KeySource(self.keys, clock=lambda: self.now), lambda: NOW + self.now),
             find_job=lambda namespace, name: self.jobs.get((namespace, name)),
             find_pod=self.pods.get,
+            newest=lambda uid, member: self.newest.get((uid, member), 0),
             ready=lambda: self.ready,
             store=self.store,
             rates=self.rates,
@@ -72,6 +74,13 @@ class World:
         self.pods[f"p-{uid}"] = replace(POD, name=pod, namespace=namespace, owner_uid=uid)
         bound = claims_of()["kubernetes.io"] | {"namespace": namespace, "pod": {"name": pod, "uid": f"p-{uid}"}}
         return Signer().token(claims_of(audience=f"trainingjob.dev/jobs/{uid}", **{"kubernetes.io": bound}))
+
+    def add_worker(self, index: int = 0) -> str:
+        """Make a live worker of the job known; return its token."""
+        pod, uid = f"job-worker-{index}", f"p-w{index}"
+        self.pods[uid] = replace(POD, name=pod, role="worker", index=index)
+        bound = claims_of()["kubernetes.io"] | {"pod": {"name": pod, "uid": uid}}
+        return Signer().token(claims_of(**{"kubernetes.io": bound}))
 
     async def post(
         self, report: Report | bytes = GOOD, token: str | None = "", path: str = PATH, **headers: str

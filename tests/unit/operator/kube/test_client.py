@@ -78,6 +78,15 @@ async def test_delete_names_the_very_object(server: ApiServer) -> None:
     }
 
 
+async def test_delete_may_ask_that_nothing_has_changed(server: ApiServer) -> None:
+    server.answers(answer({}), status(409, "Conflict", "the object has been modified"))
+    async with client_of(server) as client:
+        assert await client.delete(PODS, "p", "ns", uid="u-1", resource_version="7")
+        assert not await client.delete(PODS, "p", "ns", resource_version="7")
+    wanted = [{"uid": "u-1", "resourceVersion": "7"}, {"resourceVersion": "7"}]
+    assert [seen.body["preconditions"] for seen in server.seen] == wanted
+
+
 @pytest.mark.parametrize("refusal", [status(404, "NotFound"), status(409, "Conflict", "uid in precondition")])
 async def test_deleting_what_is_gone_is_no_error(server: ApiServer, refusal: web.Response) -> None:
     server.answers(refusal)

@@ -32,7 +32,9 @@ def running(name: str = "mnist", namespace: str = "ml", *, members: int = 3, gpu
     said: Json = {
         "phase": "Running",
         "members": {"desired": members, "ready": members},
-        "restarts": {"total": 1},
+        "restarts": {"total": 3, "counted": 2, "free": 1},
+        "failure": {"member": "worker-0", "reason": "TrainerKilled", "generation": 3},
+        "gang": {"size": members, "stalledSeconds": 61.0},
         "training": {
             "generation": 2, "epoch": 6, "totalEpochs": 10, "step": 620, "totalSteps": 1000, "percent": 62.0,
             "etaSeconds": 41.0, "examplesPerSecond": 9100.5, "lastReportTime": REPORTED,
@@ -77,6 +79,7 @@ def exposition(jobs: Iterable[Json] = (), *, leading: bool = True, limit: int = 
     counters.report(204)
     counters.status_write("written", 0.4)
     counters.event("posted")
+    counters.failure("TrainerKilled")
     return telemetry.expose(sources(jobs, leading=leading), limit)
 
 

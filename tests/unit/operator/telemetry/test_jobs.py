@@ -49,7 +49,10 @@ async def test_a_job_tells_what_its_status_says() -> None:
         "trainingjob_progress_ratio": 0.62,
         "trainingjob_examples_per_second": 9100.5,
         "trainingjob_eta_seconds": 41,
-        "trainingjob_restarts_total": 1,
+        "trainingjob_generation": 4,
+        "trainingjob_failures_counted": 2,
+        "trainingjob_backoff_limit": 6,
+        "trainingjob_stalled_seconds": 61,
         "trainingjob_goodput_ratio": 0.93,
         "trainingjob_members_ready": 3,
         "trainingjob_last_report_timestamp_seconds": 1767323045,
@@ -59,9 +62,38 @@ async def test_a_job_tells_what_its_status_says() -> None:
     assert value(found, "trainingjob_metric", **JOB, metric="val_accuracy") == 0.97
     assert value(found, "trainingjob_metric_best", **JOB, metric="loss") == 0.04
     assert value(found, "trainingjob_phase", **JOB, phase="Running") == 1
+    assert value(found, "trainingjob_restarts_total", **JOB, cost="counted") == 2
+    assert value(found, "trainingjob_restarts_total", **JOB, cost="free") == 1
+    assert value(found, "trainingjob_last_failure", **JOB, reason="TrainerKilled") == 1
     assert value(found, "trainingjob_activity_seconds", **JOB, activity="starting") == 5
     assert value(found, "trainingjob_member_cpu_cores", **JOB, member="worker-1") == 1.25
     assert value(found, "trainingjob_member_gpu_utilization_ratio", **JOB, member="chief-0", gpu="0") == 0.875
+
+
+async def test_what_restarts_cost_adds_up_whatever_a_status_lacks() -> None:
+    """The failure that ended the job counts, but nothing was restarted after it; an older status has no costs."""
+    ended = running("a", restarts={"total": 2, "counted": 3, "free": 0}, phase="Failed")
+    old = running("b", restarts={"total": 2}, failure={})
+    found = await scrape([ended, old])
+    for name in ("a", "b"):
+        job = {"namespace": "ml", "job_name": name}
+        assert value(found, "trainingjob_restarts_total", **job, cost="counted") == 2
+        assert value(found, "trainingjob_restarts_total", **job, cost="free") == 0
+    assert value(found, "trainingjob_failures_counted", namespace="ml", job_name="a") == 3
+    assert ("trainingjob_stalled_seconds", frozenset({("namespace", "ml"), ("job_name", "a")})) not in found
+    assert not [
+        labels for name, labels in found if name == "trainingjob_last_failure" and ("job_name", "b") in labels
+    ]
+
+
+async def test_the_spec_says_how_much_it_survives() -> None:
+    job = running() | {"spec": {"failurePolicy": {"backoffLimit": 0}}}
+    assert value(await scrape([job]), "trainingjob_backoff_limit", **JOB) == 0
+
+
+async def test_a_reason_that_nobody_expects_is_other() -> None:
+    found = await scrape([running(failure={"reason": "Custom17", "member": "chief-0"})])
+    assert value(found, "trainingjob_last_failure", **JOB, reason="other") == 1
 
 
 async def test_its_series_go_with_the_job_and_come_with_it() -> None:
@@ -139,9 +171,9 @@ async def test_a_job_that_nobody_can_read_costs_the_others_nothing(caplog: pytes
 
 
 async def test_a_job_costs_the_series_that_the_guide_says() -> None:
-    """18, and one for each metric and each best value, 3 for each member, 3 for each GPU."""
+    """24, and one for each metric and each best value, 3 for each member, 3 for each GPU."""
     found = await scrape([running(members=4, gpus=2)])
-    assert len([1 for _, labels in found if ("job_name", "mnist") in labels]) == 18 + 4 + 2 + 4 * 3 + 4 * 2 * 3
+    assert len([1 for _, labels in found if ("job_name", "mnist") in labels]) == 24 + 4 + 2 + 4 * 3 + 4 * 2 * 3
 
 
 async def test_jobs_above_the_limit_are_left_out_and_counted() -> None:
