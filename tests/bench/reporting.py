@@ -22,6 +22,8 @@ BATCH = 128
 #: Pairs of blocks for each pair that is asked for. Short blocks have more in common with their neighbours; every other
 #: one holds one of the reports that a program sends each second.
 PAIRS, BLOCK_SECONDS = 200, 0.5
+#: So many times as often as it is everything is done that a report costs, and what it takes is divided by it.
+TIMES = 10
 #: Between two posts: the default. The launcher's clock goes on while it is stopped, so that in the time with reports it
 #: posts, and measures what its member uses, twice as often as that.
 INTERVAL = 5.0
@@ -42,10 +44,10 @@ def throughput(name: str, program: str, count: int, say: Say) -> list[Finding]:
     cpu = Result(f"reports, {name}: CPU", "with", "without", "img/CPU s", Target(at_least=0.995))
     for block in blocks:
         with_, without, images = block["with"], block["without"], block["steps"] * BATCH
-        clock.pairs.append((images / with_["seconds"], images / without["seconds"]))
-        cpu.pairs.append((images / (with_["cpu"] + with_["launcher"]), images / without["cpu"]))
+        clock.pairs.append(_speeds(images, with_["seconds"], without["seconds"]))
+        cpu.pairs.append(_speeds(images, with_["cpu"] + with_["launcher"], without["cpu"]))
     clock.notes = {
-        "pairs of blocks": f"{len(blocks)} of {BLOCK_SECONDS} s",
+        "pairs of blocks": f"{len(blocks)} of {BLOCK_SECONDS} s, {TIMES} times as many reports",
         "µs a step more": round(_more(blocks, lambda side: float(side["seconds"])), 1),
     }
     cpu.notes = {
@@ -56,21 +58,30 @@ def throughput(name: str, program: str, count: int, say: Say) -> list[Finding]:
     return [clock, cpu]
 
 
+def _speeds(images: int, with_: float, without: float) -> tuple[float, float]:
+    """Return images a second with and without reports; `with_` is the time that TIMES as many reports took."""
+    return images / (without + (with_ - without) / TIMES), images / without
+
+
 def _more(blocks: list[dict[str, Any]], of: Callable[[dict[str, Any]], float]) -> float:
-    return float(1e6 * statistics.median((of(b["with"]) - of(b["without"])) / b["steps"] for b in blocks))
+    return float(1e6 * statistics.median((of(b["with"]) - of(b["without"])) / b["steps"] for b in blocks)) / TIMES
 
 
 def _launchers_share(blocks: list[dict[str, Any]]) -> float:
-    return float(sum(b["with"]["launcher"] for b in blocks) / sum(b["with"]["seconds"] for b in blocks))
+    return float(sum(b["with"]["launcher"] for b in blocks) / sum(b["with"]["seconds"] for b in blocks)) / TIMES
 
 
 def _blocks(program: str, pairs: int) -> list[dict[str, Any]]:
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder, launcher_environment(INTERVAL) as environment:
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-") as folder,
+        launcher_environment(INTERVAL / TIMES) as environment,
+    ):
         out, log = Path(folder, "blocks"), Path(folder, "log")
         env = os.environ | environment | {
             "BENCH_OUT": str(out),
             "BENCH_PAIRS": str(pairs),
             "BENCH_BLOCK_SECONDS": str(BLOCK_SECONDS),
+            "BENCH_TIMES": str(TIMES),
             "CUDA_VISIBLE_DEVICES": "-1",
             "PYTHONPATH": f"{ROOT / 'trainer_image'}{os.pathsep}{ROOT}",
             "TF_CPP_MIN_LOG_LEVEL": "2",

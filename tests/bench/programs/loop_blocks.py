@@ -46,11 +46,11 @@ def train(steps, with_reports):
     for _ in range(steps):
         loss = step_of(*next(batches))
         done += 1
-        if with_reports:
+        for _ in range(blocks.TIMES * with_reports):
             trainingjob.report(step=done, batch_size=BATCH)
         if done % LOOK == 0:
             value = float(loss)
-            if with_reports:
+            for _ in range(blocks.TIMES * with_reports):
                 trainingjob.report(loss=value)
     loss.numpy()
 
