@@ -44,6 +44,8 @@ test-chaos: ## Tests of faults: trainers, pods and nodes that die (on several no
 	@deploy/test.sh chaos
 bench: ## Measure training speed and start-up against hand-written loops (ARGS="--only start" for a part)
 	@deploy/bench.sh $(ARGS)
+bench-scale: ## Measure many jobs at once beside a control plane of its own (ARGS="--sizes 1,20 --standing 0" for a try)
+	@deploy/bench-scale.sh $(ARGS)
 lint: venv ## ruff and shellcheck
 	@.venv/bin/ruff check .
 	@git ls-files -co --exclude-standard -- '*.sh' .ci/run | xargs .venv/bin/shellcheck --external-sources --source-path=SCRIPTDIR --exclude=SC1090,SC1091
@@ -68,4 +70,4 @@ clean-cache: cluster-down ## Also remove built programs, images and the node's i
 	@deploy/clean-cache.sh
 
 .PHONY: help demo test cluster cluster-down kubeconfig images install uninstall venv verify test-unit test-chart \
-	test-trainer test-apiserver test-e2e test-chaos bench lint format generate lock clean clean-cache
+	test-trainer test-apiserver test-e2e test-chaos bench bench-scale lint format generate lock clean clean-cache

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# tools.sh [BINARY…]       builds the pinned programs (default: all) into the user's cache, by version; skips what is there
+# tools.sh [BINARY…]       builds the pinned programs (default: all but kwok, which only the scale benchmark needs) into the user's cache, by version; skips what is there
 # tools.sh --path BINARY   prints where one lies
 # Each is built into a temporary folder and moved, so an interrupted build is simply repeated.
 source "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
@@ -63,7 +63,7 @@ for binary in "$@"; do
   group=$(group_of "$binary")
   [ -x "$(tool "$binary")" ] || missing[$group]+="$binary "
 done
-for group in etcd kubernetes coredns pause helm; do
+for group in etcd kubernetes coredns pause helm kwok; do
   # shellcheck disable=SC2086
   [ -z "${missing[$group]:-}" ] || build "$group" ${missing[$group]}
 done

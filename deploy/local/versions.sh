@@ -16,7 +16,7 @@ go_needed() { awk '$1 == "go" { print $2; exit }' "$1"; }
 # group_of BINARY: the folder in tools/ that builds it.
 group_of() {
   case $1 in
-    etcd | coredns | helm | pause) echo "$1" ;;
+    etcd | coredns | helm | pause | kwok) echo "$1" ;;
     kube-apiserver | kube-controller-manager | kube-scheduler | kubelet | kube-proxy | kubectl) echo kubernetes ;;
     *) echo "error: no tool is called $1" >&2; return 1 ;;
   esac
@@ -29,6 +29,7 @@ package_of() {
     coredns) echo github.com/coredns/coredns ;;
     helm) echo helm.sh/helm/v3/cmd/helm ;;
     pause) echo . ;;
+    kwok) echo sigs.k8s.io/kwok/cmd/kwok ;;
     *) echo "k8s.io/kubernetes/cmd/$1" ;;
   esac
 }
@@ -40,6 +41,7 @@ version_of() {
     etcd) module_version "$mod" go.etcd.io/etcd/server/v3 ;;
     coredns) module_version "$mod" github.com/coredns/coredns ;;
     helm) module_version "$mod" helm.sh/helm/v3 ;;
+    kwok) module_version "$mod" sigs.k8s.io/kwok ;;
     kubernetes) module_version "$mod" k8s.io/kubernetes ;;
     pause) digest "deploy/local/tools/pause" ;;
   esac
@@ -52,6 +54,7 @@ ldflags_of() {
     kubernetes)
       echo "-s -w -X $base.gitVersion=$2 -X $base.gitMajor=1 -X $base.gitMinor=${minor%%.*} -X $base.gitTreeState=clean -X k8s.io/client-go/pkg/version.gitVersion=$2"
       ;;
+    kwok) echo "-s -w -X sigs.k8s.io/kwok/pkg/consts.Version=${2#v}" ;;
     helm) echo "-s -w -X helm.sh/helm/v3/internal/version.version=$2" ;;
     *) echo "-s -w" ;;
   esac

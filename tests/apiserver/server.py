@@ -72,6 +72,9 @@ def build_tools() -> None:
 class ApiServer:
     """A running API server. `folder` holds everything of it and goes when it stops."""
 
+    #: More arguments of kube-apiserver.
+    ARGUMENTS: tuple[str, ...] = ()
+
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.port = free_port()
@@ -116,7 +119,7 @@ class ApiServer:
         """
         pki = write_pki(self.folder / "pki")
         self.ca = pki.ca.read_bytes()
-        (self.folder / "tokens.csv").write_text(f"{self.token},admin,admin,system:masters\n")
+        (self.folder / "tokens.csv").write_text(self.users())
         (self.folder / "audit.yaml").write_text(yaml.safe_dump(AUDIT_POLICY))
         etcd_port, peer_port = free_port(), free_port()
         etcd = self._spawn(
@@ -138,7 +141,7 @@ class ApiServer:
             f"--service-account-signing-key-file={pki.accounts_key}",
             "--service-cluster-ip-range=10.96.0.0/16",
             f"--audit-policy-file={self.folder / 'audit.yaml'}", f"--audit-log-path={self.audit_log}",
-            "--audit-log-mode=blocking",
+            "--audit-log-mode=blocking", *self.ARGUMENTS,
         )  # fmt: skip
         self._write_kubeconfig(pki.ca)
         self._wait(etcd, apiserver)
@@ -154,6 +157,10 @@ class ApiServer:
                 child.wait()
         for log in self._logs:
             log.close()
+
+    def users(self) -> str:
+        """Return who has a static token: lines of `token,name,uid,"groups"`."""
+        return f"{self.token},admin,admin,system:masters\n"
 
     def _spawn(self, name: str, *arguments: str) -> "subprocess.Popen[bytes]":
         log = (self.folder / f"{name}.log").open("wb")

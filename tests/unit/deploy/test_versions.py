@@ -54,6 +54,14 @@ def test_an_unknown_program_is_refused(tmp_path: Path) -> None:
         call("tool minikube", "local/versions.sh", home=tmp_path)
 
 
+def test_kwok_is_pinned_and_knows_its_version(tmp_path: Path) -> None:
+    path = Path(call("tool kwok", "local/versions.sh", home=tmp_path))
+    assert path.parent.name.startswith("kwok-v0.")
+    assert "sigs.k8s.io/kwok/pkg/consts.Version=0.8.0" in call(
+        "ldflags_of kwok v0.8.0", "local/versions.sh", home=tmp_path
+    )
+
+
 def test_kubernetes_knows_its_version(tmp_path: Path) -> None:
     flags = call("ldflags_of kubernetes v1.36.3", "local/versions.sh", home=tmp_path)
     assert "k8s.io/component-base/version.gitVersion=v1.36.3" in flags

@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# bench-scale.sh [ARGUMENT…]: measures what many jobs at once cost (tests/scale): a control plane of its own on free ports
+# of this machine, nodes that kwok plays, the real operator. No cluster is needed, and one that runs is not touched.
+# ARGUMENT… goes to the measurement: --help lists what there is; --sizes 1,20 --pairs 1 --standing 0 is a try.
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+cd "$ROOT"
+"$ROOT/deploy/venv.sh"
+PYTHONPATH=$ROOT/operator:$ROOT/trainer_image:$ROOT/client:$ROOT exec .venv/bin/python -m tests.scale "$@"
