@@ -30,6 +30,9 @@ _LINES_THAT_SPEAK = 15
 _INFORMATION = re.compile(r"^(?:I[0-9]{4} [0-9:.]+ |[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9:.]+: I )")
 #: A program ends with these on purpose, to be started again: 42 as it likes, 77 after it has saved, 143 by SIGTERM.
 RESTART_CODES = frozenset({42, 77, 143})
+#: Kubernetes' own word for a container that was killed for that; ours for a trainer in one that goes on.
+OUT_OF_MEMORY = "OOMKilled"
+OUT_OF_MEMORY_SAID = "the trainer ran out of memory: raise spec.resources.limits.memory or lower the batch size"
 #: Nothing that a peer does ends a trainer with these: the kernel (out of memory), a fault of its own, or a person.
 _OWN_SIGNALS = frozenset({signal.SIGKILL, signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE})
 
@@ -58,7 +61,7 @@ def _said(lines: Sequence[str]) -> Optional[str]:
 
 def is_collateral(end: TrainerExit) -> bool:
     """True when this exit looks like the echo of another member's end."""
-    if end.code == 0 or end.signal in _OWN_SIGNALS or end.code in RESTART_CODES:
+    if end.code == 0 or end.signal in _OWN_SIGNALS or end.code in RESTART_CODES or end.reason == OUT_OF_MEMORY:
         return False
     line = exception_line(end.log_lines)
     if line is not None:

@@ -228,8 +228,8 @@ class Chief(Shell):
 
     def progressed(self) -> None:
         """Give the machine what the trainer has said, and offer it to whoever wants it."""
-        if not isinstance(self._state, gang.Running):
-            return
+        if not isinstance(self._state, (gang.Running, gang.Clearing)):
+            return  # what its trainer said last it may have said after the generation's end was known
         said = self.progress.training()
         self.feed(
             gang.Progressed(self.generation, said.step, said.total_steps, said.resumed_step, self.progress.busy)

@@ -42,6 +42,7 @@ from trainingjob_launcher.gang_types import (
     TrainerExited,
     Waiting,
 )
+from trainingjob_launcher.judgement import heard_late
 from trainingjob_launcher.messages import SUCCEEDED
 
 
@@ -104,6 +105,7 @@ def clearing(state: Clearing, event: Event, now: float) -> Step:
         return _lost(state, event, now)
     if isinstance(event, Progressed) and event.generation == state.generation:
         pace, ledger = stall.progressed(state.pace, state.past.ledger, event, now)
+        ledger = heard_late(state.past.ledger, ledger, state.past.failure)
         return dataclasses.replace(state, pace=pace, past=dataclasses.replace(state.past, ledger=ledger)), ()
     if isinstance(event, Terminate):
         return dataclasses.replace(state, leave=state.leave or terminated(state.generation)), ()
@@ -191,7 +193,7 @@ def _replaced(state: Clearing, event: Replaced, now: float) -> Step:
         return state, ()  # it leaves anyway, and what its trainer saves is fenced
     drops = _drops(state.peers, event.why)
     alone = {name: connection for name, connection in state.awaiting.items() if name == CHIEF}
-    peers = {CHIEF: state.peers[CHIEF]}
+    peers = {name: peer for name, peer in state.peers.items() if name == CHIEF}
     failure = replaced(event.why, state.generation)
     state = dataclasses.replace(state, peers=peers, awaiting=alone, leave=failure, forgiven=False)
     told: Tuple[Action, ...] = ()

@@ -88,6 +88,17 @@ def _usual(case: Case, ledger: Ledger) -> str:
     return FAIL if by_itself and not ledger.started else RESTART
 
 
+def heard_late(before: Ledger, ledger: Ledger, failure: Optional[Failure]) -> Ledger:
+    """Return a ledger in which steps were told after the judgement on their generation: they were made before it.
+
+    `before` is the ledger that was judged, `failure` what of. The failure is then one at the later step.
+    """
+    last = ledger.last
+    if failure is None or last is None or last.step != before.step or not last.same_as(_last(failure, before)):
+        return ledger  # that generation was lost, or stopped: what failed last did so in an earlier one
+    return dataclasses.replace(ledger, last=dataclasses.replace(last, step=ledger.step))
+
+
 def over_limit(failure: Optional[Failure], ledger: Ledger, pod_failures: int, policy: Policy) -> Optional[Failure]:
     """Return the failure of a job with too many counted ones, None while there are few enough."""
     count = ledger.counted + pod_failures

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import itertools
 import time
 from typing import Callable, Mapping, Optional, Tuple
@@ -40,7 +41,7 @@ class Reporting:
         self._feed = feed
         self._loop = asyncio.get_running_loop()
         self._sequence = itertools.count(1)
-        #: Why the last generation ended, until the operator has heard it: reports may be skipped.
+        #: Why the last generation ended, while the operator has not had the log lines: reports may be skipped.
         self._untold: Optional[Failure] = None
         self._question: Optional[Tuple[int, int]] = None  # the sequence of the report that asks, and the generation
         self._reporter: Optional[Reporter] = None
@@ -111,7 +112,7 @@ class Reporting:
             sequence=next(self._sequence),
             state=phase,
             training=self._training(),
-            failure=self._untold if running else gang.cause_of(state),
+            failure=self._why(gang.cause_of(state)) if running else gang.cause_of(state),
             # Of the moment: nobody shall take the last one for live when the training is over.
             telemetry=self._telemetry(now) if running else None,
             ledger=gang.ledger_of(state),
@@ -119,6 +120,15 @@ class Reporting:
             unreachable=tuple(gang.unreachable(state)),
             stalled=gang.stalled_for(state, now),
         )
+
+    def _why(self, cause: Optional[Failure]) -> Optional[Failure]:
+        """Return why the last generation ended, which all reports of the next one say.
+
+        An operator that was away may have missed all others. The log lines go until they have arrived.
+        """
+        if cause is None or cause is self._untold:
+            return cause
+        return dataclasses.replace(cause, last_log_lines=())
 
     def _heard(self, report: Report, answer: Answer) -> None:
         """Hear an answer, in the reporter's thread."""

@@ -42,7 +42,7 @@ class Timings:
     evaluate: float = 60.0
     #: How long members may take to stop at the end, trainers being killed at once.
     ending: float = 5.0
-    #: From SIGTERM to SIGKILL of the trainer. The pod's own grace period (30 s) must be longer.
+    #: From SIGTERM to SIGKILL of the trainer. The pod's own grace period (40 s) must be longer.
     grace: float = 25.0
     #: How long the one whose trainer still runs has to speak when all others have ended with echoes.
     last_word: float = 2.0

@@ -26,11 +26,13 @@ from trainingjob_launcher.contract import (
 from trainingjob_launcher.log import say
 from trainingjob_launcher.messages import Hello, TrainerExit
 from trainingjob_launcher.meter import Meter
+from trainingjob_launcher.oom import Excused, Kills
 from trainingjob_launcher.program import ProgramError, place
 from trainingjob_launcher.progress import Progress, ProgressSocket
 from trainingjob_launcher.python_path import is_hooked, packages_root, python_path
 from trainingjob_launcher.rendezvous import join_address
 from trainingjob_launcher.settings import Timings
+from trainingjob_launcher.spare import Spare
 from trainingjob_launcher.standby import Standby
 from trainingjob_launcher.tf_config import tf_config
 from trainingjob_launcher.threads import cpu_limit, own_thread_variables
@@ -68,6 +70,7 @@ class Shell:
         self._timer: Optional[asyncio.TimerHandle] = None
         self._trainer_port = start.assignment.trainer_port or free_port()
         self._hooked = is_hooked(start.assignment.document)
+        self._kills = Kills(self._in_container)
         self._standby: Optional[Standby] = None
         self._standby_timer: Optional[asyncio.TimerHandle] = None
         self._begin_standby: Callable[[], None] = lambda: None
@@ -139,7 +142,7 @@ class Shell:
         assignment = self.assignment
         self.generation = generation
         self.progress = Progress(self.progress.training().extremes)  # the best values outlive the trainer
-        self._trainer = trainer = Trainer(lambda end: self._ended(generation, end))
+        self._trainer = trainer = Trainer(lambda end: self._ended(generation, end), self._kills)
         try:
             place(assignment.work_dir, assignment.files, assignment.source_dir)
         except ProgramError as error:
@@ -203,8 +206,10 @@ class Shell:
         if not self.assignment.policy.warm_standby or self.assignment.role == "evaluator":
             return
         if self._standby is None:
-            cpus = cpu_limit() or len(os.sched_getaffinity(0))
-            self._standby = Standby(self._command, self._hooked, cpus, memory_of(self._in_container))
+            limit, processors, here = cpu_limit(), os.sched_getaffinity(0), self._in_container
+            cpus = limit or len(processors)
+            idle = Spare(limit, cpu_seconds_of(here), processors)
+            self._standby = Standby(self._command, self._hooked, cpus, memory_of(here), idle)
         self._cancel_standby()
         begin = self._standby.begin
         self._begin_standby = lambda: begin(env, self.assignment.work_dir or None)
@@ -227,7 +232,8 @@ class Shell:
         self.progressed()
 
     def _reap(self) -> None:
-        reap([child for child in (self._trainer, self._standby) if child is not None])
+        standby = None if self._standby is None else Excused(self._standby, self._kills)
+        reap([child for child in (self._trainer, standby) if child is not None])
 
     def _asked_to_go(self) -> None:
         say(f"asked to terminate: the trainer has {self.timings.grace:g} s to end")
@@ -272,6 +278,12 @@ def memory_of(in_container: bool) -> Callable[[], Tuple[Optional[int], Optional[
         return reading.memory_bytes, reading.memory_limit_bytes
 
     return memory
+
+
+def cpu_seconds_of(in_container: bool) -> Callable[[], Optional[float]]:
+    """Return what tells the CPU seconds that the container has used; None where there is none of our own."""
+    reader = UsageReader(True) if in_container else None
+    return lambda: None if reader is None else reader.read(os.getpid()).cpu_seconds
 
 
 def accelerators(env: Mapping[str, str]) -> int:

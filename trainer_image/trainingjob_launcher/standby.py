@@ -3,9 +3,9 @@
 A restart hands it the program, and saves the import: three of the four seconds to the first step. It is a luxury,
 and never in the way of training:
 
-- It is started when training runs, and imports in small slices (SIGSTOP and SIGCONT): together at most a twentieth of
-  the CPU that the container has. A priority would not do: it can't be taken back without privileges, and where the
-  container has a quota an idle priority eats from it all the same.
+- It is started when training runs, and imports in small slices (SIGSTOP and SIGCONT): a twentieth of the CPU that the
+  container has, or half of what stands idle. A priority would not do: it can't be taken back without privileges, and
+  where the container has a quota an idle priority eats from it all the same.
 - It goes when memory runs short, and is the kernel's first choice as well.
 - Whatever is wrong with it, the trainer is started cold.
 """
@@ -38,8 +38,10 @@ _FLAGS = ("-u", "-B", "-O", "-OO")
 ANSWER_SECONDS = 0.5
 #: One slice of its import.
 SLICE_SECONDS = 0.02
-#: Its share of all the CPU that there is, and the most of one.
+#: Its share of all the CPU that there is, and the most of one where none stands idle.
 SHARE, MOST = 0.05, 0.5
+#: Its share of the CPU that would stand idle without it, and how often that is measured.
+IDLE_SHARE, IDLE_SECONDS = 0.5, 0.5
 MEMORY_SECONDS = 1.0
 #: Above this part of the memory limit there is no place for it; it takes about so much.
 FULL, NEEDS_BYTES = 0.85, 600 * 2**20
@@ -47,6 +49,7 @@ FULL, NEEDS_BYTES = 0.85, 600 * 2**20
 DEATHS = 3
 
 Memory = Callable[[], Tuple[Optional[int], Optional[int]]]
+Idle = Callable[[], float]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,11 +92,18 @@ class Handed:
 class Standby:
     """At most one waiting process. All calls are made in the event loop's thread."""
 
-    def __init__(self, command: Sequence[str], hooked: bool, cpus: float, memory: Memory) -> None:
-        """`memory` returns what is used and what may be used, in bytes."""
+    def __init__(
+        self, command: Sequence[str], hooked: bool, cpus: float, memory: Memory, idle: Idle = lambda: 0.0
+    ) -> None:
+        """`memory` returns what is used and what may be used, in bytes; `idle` how many CPUs were idle since it was
+        called last.
+        """
         self._command = list(command)
         self._hooked = hooked
-        self._duty = min(MOST, max(SHARE, SHARE * cpus))
+        self._least = self._duty = min(MOST, max(SHARE, SHARE * cpus))
+        self._idle = idle
+        self._measured = 0.0
+        self._used = 0.0
         self._memory = memory
         found = program_of(command)
         self._program = found if isinstance(found, Program) else None
@@ -255,6 +265,8 @@ class Standby:
             # It may have been stopped right after it said so.
             _signal(self._process.pid, signal.SIGCONT)
         elif said.endswith(b"H"):
+            self._idle()
+            self._duty, self._measured, self._used = self._least, time.monotonic(), 0.0
             self._slice(False)
 
     def _slice(self, run: bool) -> None:
@@ -262,8 +274,22 @@ class Standby:
         if self._process is None:
             return
         _signal(self._process.pid, signal.SIGCONT if run else signal.SIGSTOP)
-        seconds = SLICE_SECONDS if run else SLICE_SECONDS * (1 - self._duty) / self._duty
-        self._slices = asyncio.get_running_loop().call_later(seconds, self._slice, not run)
+        if time.monotonic() >= self._measured + IDLE_SECONDS:
+            self._measured = time.monotonic()
+            # What it has used itself would be idle without it.
+            self._duty = min(1.0, max(self._least, IDLE_SHARE * (self._idle() + self._duty)))
+        self._slices = asyncio.get_running_loop().call_later(
+            SLICE_SECONDS if run else self._rest(), self._slice, not run
+        )
+
+    def _rest(self) -> float:
+        """Return how long it stands still for what it has used in its slice: less than all of it, beside others.
+
+        So its share is of CPU, not of time, and it gets it on a busy machine as well.
+        """
+        assert self._process is not None
+        before, self._used = self._used, _cpu_seconds(self._process.pid, self._used + SLICE_SECONDS)
+        return max(SLICE_SECONDS / 10, (self._used - before) / self._duty - SLICE_SECONDS)
 
     def _look(self) -> None:
         """Give it up when memory runs short."""
@@ -296,6 +322,14 @@ def _told(control: socket.socket, told: Mapping[str, Any], files: Sequence[int])
         return control.recv(1) == b"A"
     except OSError:  # it is dead, or stands still
         return False
+
+
+def _cpu_seconds(pid: int, unknown: float) -> float:
+    """Return the CPU seconds that a process has used; `unknown` where the kernel does not tell."""
+    try:
+        return time.clock_gettime(~pid << 3 | 2)  # clock_getcpuclockid(3), which Python does not have
+    except (OSError, AttributeError, OverflowError):
+        return unknown
 
 
 def _signal(pid: int, number: int) -> None:

@@ -13,11 +13,12 @@ import signal
 import subprocess
 from typing import Callable, Mapping, Optional, Protocol, Sequence, Tuple
 
-from trainingjob_launcher.blame import message_of
+from trainingjob_launcher.blame import OUT_OF_MEMORY, OUT_OF_MEMORY_SAID, message_of
 from trainingjob_launcher.channel import Timeout
 from trainingjob_launcher.contract import STACK_VARIABLE
 from trainingjob_launcher.frozen import Watch
 from trainingjob_launcher.messages import TrainerExit
+from trainingjob_launcher.oom import KILLED_CODE, Kills
 from trainingjob_launcher.output import Pump, Tail
 from trainingjob_launcher.stack import StackFile
 from trainingjob_launcher.standby import Standby
@@ -58,10 +59,14 @@ def reap(children: Sequence[Child]) -> None:
 
 
 class Trainer:
-    """One trainer process of one generation. `exited` is called once, from the event loop."""
+    """One trainer process of one generation. `exited` is called once, from the event loop.
 
-    def __init__(self, exited: Callable[[TrainerExit], None]) -> None:
+    `kills` tells whether the kernel has killed it for want of memory.
+    """
+
+    def __init__(self, exited: Callable[[TrainerExit], None], kills: Optional[Kills] = None) -> None:
         self._exited = exited
+        self._kills = kills
         self._process: Optional[subprocess.Popen[bytes]] = None
         self._pump: Optional[Pump] = None
         self._tail = Tail()
@@ -79,6 +84,8 @@ class Trainer:
         self, command: Sequence[str], env: Mapping[str, str], cwd: Optional[str], standby: Optional[Standby] = None
     ) -> None:
         """Start `command`. If that is not possible the exit follows, with 127 or 126 as a shell has it."""
+        if self._kills is not None:
+            self._kills.begin()
         with contextlib.suppress(OSError):
             self._stack = StackFile()
         descriptor = -1 if self._stack is None else self._stack.descriptor
@@ -128,6 +135,10 @@ class Trainer:
         """It has ended and was reaped, and its group is gone."""
         assert self._process is not None
         self._process.returncode = returncode
+        # The kernel has counted before it killed. Whom we have stopped ourselves nobody asks why it ended.
+        killed = returncode in (-signal.SIGKILL, KILLED_CODE) and not self.stopped and not self._verdict[0]
+        if killed and self._kills is not None and self._kills.happened():
+            self._verdict = (OUT_OF_MEMORY, OUT_OF_MEMORY_SAID)
         if self._kill_timer is not None:
             self._kill_timer.cancel()
         if self._watch is not None:

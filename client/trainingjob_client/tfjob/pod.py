@@ -18,7 +18,7 @@ TENSORFLOW = "tensorflow"
 _OWNED = {
     "restartPolicy": (Level.SAME, "the operator restarts; pods don't"),
     "nodeName": (Level.LOST, "the scheduler places members: use spec.nodePool.nodeSelector kubernetes.io/hostname"),
-    "activeDeadlineSeconds": (Level.LOST, "this version has no deadline: have the program end in time"),
+    "activeDeadlineSeconds": (Level.LOST, "is the job's here: write spec.runPolicy.activeDeadlineSeconds"),
     "ephemeralContainers": (Level.LOST, "are for running pods: use kubectl debug"),
 }
 

@@ -19,6 +19,8 @@ LABEL_INCARNATION: Final = "trainingjob.dev/incarnation"
 ANNOTATION_FAILURES: Final = "trainingjob.dev/failures"
 #: On a pod: how many pods of its member before it, one after the other, ended soon after their start.
 ANNOTATION_SHORT_LIVES: Final = "trainingjob.dev/short-lives"
+#: On a pod: how the last pod of its member ended that counted, and at which step of the job; JSON.
+ANNOTATION_LAST_END: Final = "trainingjob.dev/last-end"
 LABEL_APP_NAME: Final = "app.kubernetes.io/name"
 LABEL_APP_INSTANCE: Final = "app.kubernetes.io/instance"
 LABEL_APP_COMPONENT: Final = "app.kubernetes.io/component"

@@ -5,11 +5,13 @@ pods speak; and of the member that the chief names, its pod knows more: out of m
 gone. What was written stays until a later generation fails.
 """
 
+import dataclasses
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
 from trainingjob_operator.api.contract import Failure
+from trainingjob_operator.api.names import Reason
 from trainingjob_operator.core.conditions import format_time
 from trainingjob_operator.core.failure import FailureFact, ended_at, of_lost, of_pod, told_failure, with_kubelet
 from trainingjob_operator.core.gang import Gang, Member
@@ -28,7 +30,7 @@ def latest_failure(
     lost = [fact for fate in found if (fact := lost_one(fate, gang, generation)) is not None] if generation else []
     lost.sort(key=lambda fact: (fact.at is None, fact.at or now))
     if lost and (shown is None or (shown.get("generation") or 0) < generation):
-        first = next((fact for fact in lost if not _known(fact, shown)), None)
+        first = next((fact for fact in lost if not _left_before(fact, job, gang, shown)), None)
         if first is not None:
             shown = failure_status(first, format_time(first.at or now))
     for fact in lost:
@@ -107,8 +109,16 @@ def _place(name: str, job: JobFact, gang: Gang, when: datetime | None) -> tuple[
     return item.get("pod", ""), item.get("node", "")
 
 
-def _known(fact: FailureFact, shown: Json | None) -> bool:
-    """Whether this pod's end is what an earlier generation failed of: the gang may have gone on without it."""
+def _left_before(fact: FailureFact, job: JobFact, gang: Gang, shown: Json | None) -> bool:
+    """Whether an earlier generation failed of this pod's end, and the gang has gone on without it.
+
+    No gang goes on without its chief, and one that trained whole had everybody. The pod alone tells nothing: the
+    earlier failure may have been its trainer's, and this one the pod's own.
+    """
+    size = (job.status.get("gang") or {}).get("size")
+    whole = not isinstance(size, int) or size >= len(gang.members)
+    if whole or fact.failure.member == gang.chief.name:
+        return False
     return bool(fact.pod) and shown is not None and shown.get("pod") == fact.pod
 
 
@@ -117,4 +127,7 @@ def _with_pod(shown: dict[str, Any], fact: FailureFact, gang: Gang) -> dict[str,
     told = told_failure(shown)
     if pod is None or told is None:
         return shown
+    if told.reason == Reason.MEMBER_LOST and fact.failure.exit_code is not None:
+        # All that the chief saw was a connection that closed; the pod says how its launcher ended.
+        told = dataclasses.replace(fact.failure, generation=told.generation)
     return failure_status(FailureFact(with_kubelet(told, pod), pod.name, pod.node, None), shown.get("time"))

@@ -48,7 +48,8 @@ class Past:
 
     `failures` pods of its member, `pod_failures` of the whole job have failed in a way that counts; `short_lives`
     pods of its member in a row ended soon after their start. `ledger` is what the gang has been through. `avoid` are
-    nodes on which members were lost from sight.
+    nodes on which members were lost from sight. `last_end` is how the last pod of its member ended that counted, see
+    repetition.py.
     """
 
     failures: int = 0
@@ -56,6 +57,7 @@ class Past:
     pod_failures: int = 0
     ledger: Ledger = field(default_factory=Ledger)
     avoid: tuple[str, ...] = ()
+    last_end: str = ""
 
 
 NOTHING = Past()
@@ -104,10 +106,14 @@ def build_pod(
 
 def _with_counts(pod: dict[str, Any], past: Past) -> dict[str, Any]:
     """Return a pod with what it carries on; no template may change that."""
-    counts = {names.ANNOTATION_FAILURES: past.failures, names.ANNOTATION_SHORT_LIVES: past.short_lives}
+    carried: dict[str, int | str] = {
+        names.ANNOTATION_FAILURES: past.failures,
+        names.ANNOTATION_SHORT_LIVES: past.short_lives,
+        names.ANNOTATION_LAST_END: past.last_end,
+    }
     metadata = dict(pod["metadata"])
-    given = {name: value for name, value in metadata.pop("annotations", {}).items() if name not in counts}
-    given |= {name: str(count) for name, count in counts.items() if count}
+    given = {name: value for name, value in metadata.pop("annotations", {}).items() if name not in carried}
+    given |= {name: str(value) for name, value in carried.items() if value}
     return pod | {"metadata": metadata | ({"annotations": given} if given else {})}
 
 

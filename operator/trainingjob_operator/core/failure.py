@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from trainingjob_operator.api.contract import Failure
+from trainingjob_operator.api.contract import Failure, Report
 from trainingjob_operator.api.names import Reason
 from trainingjob_operator.core.gang import Gang, Member
+from trainingjob_operator.core.history import order_of
 from trainingjob_operator.core.observe import JobFact, PodFact
 
 #: How long a failed worker's job waits for the chief's launcher to say who failed first, and a failed chief's for the
@@ -22,8 +23,9 @@ VERDICT_GRACE = timedelta(seconds=15)
 LAUNCHER_SAYS = "trainingjob: "
 #: The container's command can't be run.
 NOT_STARTED = frozenset({"StartError", "ContainerCannotRun"})
+OUT_OF_MEMORY = "OOMKilled"
 #: Reasons of a container's end by which the kubelet says more than an exit code.
-_KUBELET_REASONS = frozenset({"OOMKilled", "DeadlineExceeded"}) | NOT_STARTED
+_KUBELET_REASONS = frozenset({OUT_OF_MEMORY, "DeadlineExceeded"}) | NOT_STARTED
 #: Who took a pod away, by the reason of its condition DisruptionTarget, in the words of rules and status.
 _DISRUPTIONS: dict[str, str] = {
     "PreemptionByScheduler": "Preempted",
@@ -32,8 +34,12 @@ _DISRUPTIONS: dict[str, str] = {
     "TerminationByKubelet": "Evicted",
     "DeletionByPodGC": Reason.NODE_LOST,
 }
+_OUTCOMES = ("Succeeded", "Failed")
 #: Exit codes above this one are signals'.
 SIGNALS = 128
+_MORE_MEMORY = "raise spec.resources.limits.memory or lower the batch size"
+#: What a launcher says of a trainer that was killed, when it can't tell by whom.
+_KILLED = "TrainerKilled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +74,29 @@ def said_at_last(job: JobFact, gang: Gang) -> str | None:
     return training.get("state") if training.get("final") is True and own else None
 
 
+def is_told_the_end(job: JobFact, gang: Gang) -> bool:
+    """Whether the chief's last word ends the job: then all members end, and launchers have counted what it was."""
+    pod = gang.chief.pod
+    report = pod.report if pod is not None and pod.over else None
+    left = report.state if report is not None and report.final else None
+    return left in _OUTCOMES or said_at_last(job, gang) in _OUTCOMES
+
+
+def unheard_farewell(job: JobFact, gang: Gang) -> Report | None:
+    """Return the last report of a chief that was asked to go, if the intake has not had it: its pod has kept it.
+
+    What it says of the progress and of the ledger would be lost with the pod otherwise.
+    """
+    training = job.status.get("training") or {}
+    shown = tuple(training.get(name) for name in ("incarnation", "generation", "sequence"))
+    chiefs = [pod for pod in gang.pods if pod.member == gang.chief.name and pod.over]
+    said = [report for pod in chiefs if (report := pod.report) is not None and report.state == "Terminated"]
+    last = max(said, key=order_of, default=None)
+    if last is None or not all(isinstance(number, int) for number in shown):
+        return last
+    return last if order_of(last) > shown else None
+
+
 def of_pod(pod: PodFact, generation: int) -> Failure:
     """Return what a pod's end says. `generation` is the one that it was in, 0 for none."""
     report, ended = pod.report, pod.terminated
@@ -78,9 +107,11 @@ def of_pod(pod: PodFact, generation: int) -> Failure:
         code = ended.exit_code
         # A launcher that can't start has no report to leave, but says why in its last line.
         said = next((line for line in reversed(lines) if line.startswith(LAUNCHER_SAYS)), "") if code == 2 else ""
+        unsaid = ended.reason in ("", "Error", "Completed")
+        unsaid |= ended.reason == OUT_OF_MEMORY and not _ended_of_memory(pod)
         failure = Failure(
             member=pod.member,
-            reason=ended.reason if ended.reason not in ("", "Error", "Completed") else Reason.MEMBER_FAILED,
+            reason=Reason.MEMBER_FAILED if unsaid else ended.reason,
             message=said.removeprefix(LAUNCHER_SAYS) or f"the launcher of {pod.member} ended with exit code {code}",
             exit_code=code,
             signal=code - SIGNALS if SIGNALS < code < 160 else None,
@@ -121,7 +152,25 @@ def reason_of(pod: PodFact) -> str:
         return ""
     if node_restarted(pod):
         return Reason.NODE_RESTARTED
+    if ended.reason == OUT_OF_MEMORY and not _ended_of_memory(pod):
+        return ""
     return ended.reason if ended.reason in _KUBELET_REASONS else ""
+
+
+def _ended_of_memory(pod: PodFact) -> bool:
+    """Whether a container that is said to be OOMKilled has ended of that.
+
+    It is said of each in which any process was ever killed for want of memory, whatever it ended of later. A launcher
+    that has left its last word was not killed, and says what it was: only where that is a kill by it knows not whom,
+    the container runtime knows more.
+    """
+    report = pod.report
+    if report is None:
+        return True
+    failure = report.failure
+    if failure is None or failure.member != pod.member:
+        return False
+    return failure.reason in (OUT_OF_MEMORY, _KILLED)
 
 
 def node_restarted(pod: PodFact) -> bool:
@@ -138,8 +187,10 @@ def with_kubelet(failure: Failure, pod: PodFact) -> Failure:
     if not reason:
         return failure
     message = failure.message
-    if reason == "OOMKilled":
-        message = f"{failure.member} ran out of memory: raise spec.resources.limits.memory or lower the batch size"
+    if reason == OUT_OF_MEMORY and _MORE_MEMORY in message:
+        pass  # its launcher says so too, and perhaps that it was the second time
+    elif reason == OUT_OF_MEMORY:
+        message = f"{failure.member} ran out of memory: {_MORE_MEMORY}"
     elif reason == Reason.NODE_RESTARTED:
         message = f"the node of {failure.member} was restarted"
     elif ended is not None and reason in NOT_STARTED and "python3" in ended.message:

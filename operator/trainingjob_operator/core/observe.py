@@ -41,8 +41,8 @@ class PodFact:
     """One pod of a job, as far as decisions need it.
 
     `out_of_sight_since` is when the node controller said that the pod's node is silent, while its container ran: then
-    phase and container states are only the last that was heard. `failures` and `short_lives` are what the pod was
-    made with, see `core.desired.Past`.
+    phase and container states are only the last that was heard. `failures`, `short_lives` and `last_end` are what
+    the pod was made with, see `core.desired.Past`.
     """
 
     uid: str
@@ -66,6 +66,7 @@ class PodFact:
     out_of_sight_since: datetime | None = None
     failures: int = 0
     short_lives: int = 0
+    last_end: str = ""
 
     @property
     def member(self) -> str:
@@ -193,6 +194,7 @@ def observe_pod(body: Json) -> PodFact:
         out_of_sight_since=_out_of_sight(conditions) if "running" in state else None,
         failures=_number(annotations.get(names.ANNOTATION_FAILURES), 0),
         short_lives=_number(annotations.get(names.ANNOTATION_SHORT_LIVES), 0),
+        last_end=str(annotations.get(names.ANNOTATION_LAST_END) or ""),
     )
 
 

@@ -21,7 +21,7 @@ from trainingjob_operator.core.reachable import chief_is_missed
 REPORT_GRACE = timedelta(seconds=60)
 _ORDER = (Phase.PENDING, Phase.STARTING, Phase.RUNNING, Phase.SUCCEEDED)
 #: A generation that is over, by what the chief says.
-_OVER = ("Forming", "Restarting", "Terminated")
+OVER = ("Forming", "Restarting", "Terminated")
 
 
 def observed_phase(job: JobFact, gang: Gang, failed: int, now: datetime) -> tuple[Phase, datetime | None]:
@@ -59,7 +59,7 @@ def restarted_unseen(job: JobFact, observed: Phase) -> bool:
 def interrupted(job: JobFact, gang: Gang) -> bool:
     """Whether the generation of a job that ran is over, or has lost a member: by the chief's word, or by the pods."""
     training = job.status.get("training") or {}
-    if job.formed_generation and (training.get("state") in _OVER or not _of_newest(job, gang)):
+    if job.formed_generation and (training.get("state") in OVER or not _of_newest(job, gang)):
         return True
     # An elastic gang may be complete with fewer than all.
     size = (job.status.get("gang") or {}).get("size")

@@ -16,7 +16,7 @@ from trainingjob_operator.core import status as status_of
 from trainingjob_operator.core.cleanup import expiry, leftovers
 from trainingjob_operator.core.desired import build_pod, build_service, needs_service
 from trainingjob_operator.core.evaluator import EVALUATOR, describe_trouble, failures, wants_pod
-from trainingjob_operator.core.failure import FailureFact, final_failure
+from trainingjob_operator.core.failure import FailureFact, final_failure, unheard_farewell
 from trainingjob_operator.core.gang import assemble
 from trainingjob_operator.core.launcher_source import is_injected
 from trainingjob_operator.core.managed import managed_elsewhere
@@ -127,6 +127,7 @@ def _progressing(s: Situation, seen: Review, platform: Platform) -> Plan:
     return Plan(
         creates=creates,
         deletes=surplus(gang, seen.fates),
+        final_report=unheard_farewell(s.job, gang),
         status=plan.status,
         events=tuple(events),
         look_again=earliest(plan.look_again, retry_at, due, pending, seen.look_again),

@@ -4,16 +4,19 @@ At once where the pod was lost, was taken away or has ended, but not for ever ag
 end within a minute of their start, the second and each later replacement waits, longer every time. How many there
 were in a row each pod carries in an annotation, so that nobody has to remember it.
 
-A worker whose launcher ended by itself is replaced only when the chief had time to say that the job is over.
+A worker whose launcher ended by itself is replaced only when the chief had time to say that the job is over; and
+nobody is, once it has said so.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from trainingjob_operator.api.contract import Ledger
 from trainingjob_operator.api.policy import FailurePolicy
 from trainingjob_operator.core.failure import SIGNALS, VERDICT_GRACE, ended_at, node_restarted
 from trainingjob_operator.core.gang import Gang, Member
 from trainingjob_operator.core.observe import PodFact
+from trainingjob_operator.core.repetition import ended_again, repeats
 from trainingjob_operator.core.verdict import Cost, Verdict, judge_end, judge_loss
 
 #: A pod that lived so long is no sign that the next one fails too.
@@ -53,52 +56,59 @@ class Fate:
         return ended_at(self.member.pod)
 
 
-def fates(
-    gang: Gang,
-    policy: FailurePolicy,
-    generation: int,
-    unseen: frozenset[str],
-    now: datetime,
-    *,
-    by_rules: bool,
-) -> tuple[Fate, ...]:
-    """Return the fate of every member. `unseen` are those that are lost from sight; see verdict.py for `by_rules`."""
-    return tuple(
-        _fate(member, gang, policy, generation, now, by_rules=by_rules, unseen=member.name in unseen)
-        for member in gang.members
-    )
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of the job when its members' fates are decided.
+
+    `generation` is 0 before the first. `unseen` are the members that are lost from sight. `by_rules`: see verdict.py.
+    `told_the_end`: the chief has said its last word. `between` says that the chief has told that the latest
+    generation is over, and so how far that came.
+    """
+
+    generation: int = 0
+    ledger: Ledger = field(default_factory=Ledger)
+    unseen: frozenset[str] = frozenset()
+    by_rules: bool = True
+    told_the_end: bool = False
+    between: bool = False
 
 
-def _fate(
-    member: Member,
-    gang: Gang,
-    policy: FailurePolicy,
-    generation: int,
-    now: datetime,
-    *,
-    by_rules: bool,
-    unseen: bool,
-) -> Fate:
-    pod = member.pod
+def fates(gang: Gang, policy: FailurePolicy, known: Known, now: datetime) -> tuple[Fate, ...]:
+    """Return the fate of every member."""
+    return tuple(_fate(member, gang, policy, known, now) for member in gang.members)
+
+
+def _fate(member: Member, gang: Gang, policy: FailurePolicy, known: Known, now: datetime) -> Fate:
+    pod, unseen = member.pod, member.name in known.unseen
+    if known.told_the_end:
+        return Fate(member, member.failures)
     if member.lost or unseen:
+        generation, by_rules = known.generation, known.by_rules
         lost = judge_loss(member.name, pod, policy, generation, by_rules=by_rules, out_of_sight=unseen)
         failures = _failures(member, lost)
         # Taken away on purpose, or with its node: the next one has nothing to do with it.
         return Fate(member, failures, lost, replace_at=now, out_of_sight=unseen and not member.lost)
-    if pod is None or not pod.over or _is_told_the_end(gang):
+    if pod is None or not pod.over:
         return Fate(member, member.failures)
     judge_at = _open_until(member, gang)
     if judge_at is not None and now < judge_at:
         return Fate(member, member.failures, judge_at=judge_at)
-    verdict = judge_end(pod, policy, generation)
+    verdict = judge_end(pod, policy, known.generation)
+    if repeats(pod, verdict, known.ledger):
+        judge_at = _heard_by(member, gang, known)
+        if judge_at is not None and now < judge_at:
+            return Fate(member, member.failures, judge_at=judge_at)
+        verdict = ended_again(verdict)
     short_lives = pod.short_lives + 1 if _short_life(pod) else 0
     return Fate(member, _failures(member, verdict), verdict, _ready_at(pod, short_lives, now), short_lives)
 
 
-def _is_told_the_end(gang: Gang) -> bool:
-    """Whether the chief's last word ends the job: then all members end, and launchers have counted what it was."""
-    report = gang.chief.pod.report if gang.chief.pod is not None and gang.chief.pod.over else None
-    return report is not None and report.final and report.state in ("Succeeded", "Failed")
+def _heard_by(member: Member, gang: Gang, known: Known) -> datetime | None:
+    """Return when all that was achieved before a pod's end is known: reports reach the status a little later."""
+    if known.between and member is not gang.chief:
+        return None
+    ended = ended_at(member.pod)
+    return None if ended is None else ended + VERDICT_GRACE
 
 
 def _failures(member: Member, verdict: Verdict) -> int:

@@ -15,6 +15,7 @@ from trainingjob_operator.core.desired import Past
 from trainingjob_operator.core.failure import FailureFact
 from trainingjob_operator.core.gang import Gang
 from trainingjob_operator.core.observe import JobFact
+from trainingjob_operator.core.repetition import carried
 from trainingjob_operator.core.replacement import Fate
 from trainingjob_operator.core.verdict import Cost
 from trainingjob_operator.core.volumes import CHECKPOINT_DIR
@@ -72,21 +73,32 @@ def past_of(fate: Fate, found: tuple[Fate, ...], gang: Gang, ledger: Ledger) -> 
     lost = [other.member.pod for other in found if other.out_of_sight]
     silent = [pod for pod in (*lost, *gang.pods) if pod is not None and (pod in lost or pod.out_of_sight_since)]
     avoid = tuple(sorted({pod.node for pod in silent if pod.node}))
-    return Past(fate.failures, fate.short_lives, tally(found), ledger, avoid)
+    last_end = carried(fate.member.pod, fate.verdict, ledger)
+    return Past(fate.failures, fate.short_lives, tally(found), ledger, avoid, last_end)
 
 
-def restarts_status(generation: int, ledger: Ledger, pods: int) -> dict[str, int]:
-    """Return `status.restarts`; `pods` is the tally."""
-    total, counted = generation - 1, ledger.counted + pods
-    return {"total": total, "counted": counted, "free": max(0, total - counted)}
+def restarts_status(job: JobFact, generation: int, ledger: Ledger, pods: int, *, between: bool) -> dict[str, int]:
+    """Return `status.restarts`; `pods` is the tally, `between` says that the latest generation is over.
+
+    `total` are the restarts: generations after the first. `counted` are the failures that count against the limit,
+    of trainers and of pods: exactly those, so a job that has failed of one too many shows one more than the limit.
+    `free` are the restarts that cost nothing: total - counted, and never below 0. A failure is counted when it
+    happens, its restart when the next generation forms, if one does: in between what was free stays free.
+    """
+    total, counted = max(0, generation - 1), ledger.counted + pods
+    before = (job.status.get("restarts") or {}).get("free") or 0
+    known = min(before, total) if between else 0
+    return {"total": total, "counted": counted, "free": max(known, total - counted)}
 
 
 def resumed_from(job: JobFact) -> dict[str, Any] | None:
-    """Return `status.resumedFrom`: of the latest generation that has said where it began."""
+    """Return `status.resumedFrom`: where the latest generation began, None while it has not said so."""
     training: Mapping[str, Any] = job.status.get("training") or {}
     step, generation = training.get("resumedStep"), training.get("generation")
     if not isinstance(step, int) or not isinstance(generation, int):
-        return job.status.get("resumedFrom")
+        written: dict[str, Any] | None = job.status.get("resumedFrom")
+        # A new chief tells of the same generation before it forms the next.
+        return written if written is not None and written.get("generation") == generation else None
     told: dict[str, Any] = {"step": step, "generation": generation}
     checkpoint = job.spec.checkpoint if job.spec is not None else None
     if checkpoint is not None:

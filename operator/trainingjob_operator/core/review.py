@@ -8,10 +8,11 @@ from trainingjob_operator.api.contract import Ledger
 from trainingjob_operator.api.names import Phase
 from trainingjob_operator.api.policy import FailurePolicy
 from trainingjob_operator.core.cause import latest_failure
+from trainingjob_operator.core.failure import is_told_the_end
 from trainingjob_operator.core.gang import Gang
-from trainingjob_operator.core.phase import interrupted
+from trainingjob_operator.core.phase import OVER, interrupted
 from trainingjob_operator.core.reachable import out_of_sight
-from trainingjob_operator.core.replacement import Fate, fates
+from trainingjob_operator.core.replacement import Fate, Known, fates
 from trainingjob_operator.core.restarts import generation_of, ledger_of, tally
 from trainingjob_operator.core.situation import Situation, earliest
 
@@ -53,7 +54,15 @@ def review(s: Situation, gang: Gang) -> Review:
     unseen, again = out_of_sight(job, gang, s.now)
     policy = job.spec.failure_policy if job.spec is not None else FailurePolicy()
     trained = job.phase in (Phase.RUNNING, Phase.RESTARTING)
-    found = fates(gang, policy, generation, unseen, s.now, by_rules=trained)
+    known = Known(
+        generation,
+        ledger,
+        unseen,
+        by_rules=trained,
+        told_the_end=is_told_the_end(job, gang),
+        between=(job.status.get("training") or {}).get("state") in OVER,
+    )
+    found = fates(gang, policy, known, s.now)
     over = trained and interrupted(job, gang)
     failure = latest_failure(job, gang, found, generation if over else 0, s.now)
     times = [fate.judge_at for fate in found] + [f.replace_at for f in found if f.replace_at and f.replace_at > s.now]

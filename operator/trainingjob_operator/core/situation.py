@@ -33,7 +33,7 @@ class Create:
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What to do now. Creates go first: the launcher's ConfigMap, the Service, and then the pods in parallel; after
-    them deletes, the final report, status, events. `delete_job` stands alone: all that is the job's goes with it.
+    them deletes, a chief's last report, status, events. `delete_job` stands alone: all of the job's goes with it.
     """
 
     creates: tuple[Create, ...] = ()

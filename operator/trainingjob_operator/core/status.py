@@ -217,7 +217,13 @@ def gang_status(job: JobFact, seen: Review, phase: Phase, claims: Sequence[Claim
         "display": display,
     }
     if seen.generation:
-        status["restarts"] = restarts_status(seen.generation, seen.ledger, seen.pod_failures)
+        status["restarts"] = restarts_status(
+            job,
+            seen.generation,
+            seen.ledger,
+            seen.pod_failures,
+            between=seen.ended_generation >= seen.generation,
+        )
     if seen.failure is not None:
         status["failure"] = seen.failure
     if (resumed := resumed_from(job)) is not None:

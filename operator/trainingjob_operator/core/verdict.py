@@ -11,7 +11,7 @@ from enum import Enum
 
 from trainingjob_operator.api.contract import Failure
 from trainingjob_operator.api.policy import FailurePolicy
-from trainingjob_operator.core.failure import NOT_STARTED, SIGNALS, node_restarted, of_lost, of_pod
+from trainingjob_operator.core.failure import NOT_STARTED, OUT_OF_MEMORY, SIGNALS, node_restarted, of_lost, of_pod
 from trainingjob_operator.core.observe import PodFact
 
 TERMINATED_CODE = 128 + 15
@@ -36,16 +36,18 @@ _ACTIONS = {"Restart": Cost.COUNTED, "RestartFree": Cost.FREE, "Fail": Cost.FATA
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The judgement of one pod's end."""
+    """The judgement of one pod's end. `ruled` says that one of the failurePolicy's rules has decided."""
 
     cost: Cost
     failure: Failure
+    ruled: bool = False
 
 
 def judge_end(pod: PodFact, policy: FailurePolicy, generation: int) -> Verdict:
     """Judge a pod that has ended and is not being deleted. `generation` is 0 before the gang has ever formed."""
     failure = of_pod(pod, generation)
-    return Verdict(rule_for(policy, failure) or _usual(pod, failure, generation), failure)
+    rule = rule_for(policy, failure)
+    return Verdict(rule or _usual(pod, failure, generation), failure, ruled=rule is not None)
 
 
 def judge_loss(
@@ -57,7 +59,7 @@ def judge_loss(
     """
     failure = of_lost(member, pod, generation, out_of_sight=out_of_sight)
     ruled = rule_for(policy, failure) if by_rules and pod is not None else None
-    return Verdict(ruled or Cost.FREE, failure)
+    return Verdict(ruled or Cost.FREE, failure, ruled=ruled is not None)
 
 
 def rule_for(policy: FailurePolicy, failure: Failure) -> Cost | None:
@@ -82,9 +84,9 @@ def _usual(pod: PodFact, failure: Failure, generation: int) -> Cost:
         return Cost.COUNTED
     if report is not None:
         return Cost.FREE if report.state in ("Terminated", "Succeeded") else Cost.COUNTED
-    if ended.exit_code == TERMINATED_CODE and failure.reason != "OOMKilled":
+    if ended.exit_code == TERMINATED_CODE and failure.reason != OUT_OF_MEMORY:
         return Cost.FREE
     if ended.exit_code == CONTRACT_CODE:
         return Cost.FATAL
-    by_itself = 0 < ended.exit_code < SIGNALS and failure.reason != "OOMKilled"
+    by_itself = 0 < ended.exit_code < SIGNALS and failure.reason != OUT_OF_MEMORY
     return Cost.FATAL if by_itself and generation == 0 else Cost.COUNTED

@@ -13,7 +13,7 @@ that trains happily. Two things see to that:
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -61,8 +61,10 @@ class ToldFailure:
         """Return the failure that is known when a report with this one, or with none, has come."""
         if failure is None:
             return known
-        same = known is not None and failure_key(known.failure) == failure_key(failure)
-        return cls(failure, known.at if known is not None and same else at)
+        if known is None or failure_key(known.failure) != failure_key(failure):
+            return cls(failure, at)
+        lines = failure.last_log_lines or known.failure.last_log_lines  # told once
+        return cls(replace(failure, last_log_lines=lines), known.at)
 
 
 def failure_key(failure: Failure) -> tuple[Any, ...]:
@@ -160,7 +162,8 @@ def _failure(old: Json, told: ToldFailure | None) -> Json:
         "reason": failure.reason,
         "message": failure.message,
         "generation": failure.generation,
-        "lastLogLines": [line[:LINE_LENGTH] for line in failure.last_log_lines[-LOG_LINES:]] or None,
+        "lastLogLines": [line[:LINE_LENGTH] for line in failure.last_log_lines[-LOG_LINES:]]
+        or (old.get("lastLogLines") if same else None),
     }
     return {name: value for name, value in values.items() if value is not None}
 

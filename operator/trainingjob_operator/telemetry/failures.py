@@ -6,15 +6,31 @@ from typing import Any
 Json = Mapping[str, Any]
 
 OTHER = "other"
-#: Reasons of launchers, of the operator, and of kubelet, scheduler and node controller, as status.failure has them.
-REASONS = frozenset(
+#: What launchers say: why a trainer ended, why a member is missed, why a generation was ended on purpose.
+OF_LAUNCHERS = frozenset(
     {
         "TrainerFailed", "TrainerKilled", "TrainerFrozen", "TrainerUnkillable", "TrainerUnresponsive", "Stalled",
-        "MemberLost", "MemberFailed", "RendezvousFailed", "Terminated", "BackoffLimitExceeded", "DeadlineExceeded",
-        "StartupDeadlineExceeded", "ActiveDeadlineExceeded", "OOMKilled", "OutOfMemory", "Evicted", "Preempted",
-        "NodeLost", "NodeRestarted", "Drained", "StartError", "ContainerCannotRun", "LauncherRefused",
+        "CommandNotFound", "CommandNotExecutable", "CommandNotStarted", "WorkingDirInvalid", "ProgramInvalid",
+        "MemberLost", "OOMKilled", "RendezvousFailed", "Refused", "Replaced", "Resized", "Terminated",
+        "BackoffLimitExceeded",
     }
 )  # fmt: skip
+#: What the operator says of pods that are gone or left no word, and of its deadlines.
+OF_THE_OPERATOR = frozenset(
+    {
+        "MemberLost", "MemberFailed", "NodeLost", "NodeRestarted", "Evicted", "Preempted", "BackoffLimitExceeded",
+        "StartupDeadlineExceeded", "DeadlineExceeded",
+    }
+)  # fmt: skip
+#: The kubelet's words go into the status as they are: of a container's end, and of a pod that it did not let in.
+OF_THE_KUBELET = frozenset(
+    {
+        "OOMKilled", "StartError", "ContainerCannotRun", "DeadlineExceeded", "Evicted", "Preempting", "NodeShutdown",
+        "NodeAffinity", "UnexpectedAdmissionError", "OutOfcpu", "OutOfmemory", "OutOfpods",
+    }
+)  # fmt: skip
+#: Reasons as status.failure has them.
+REASONS = OF_LAUNCHERS | OF_THE_OPERATOR | OF_THE_KUBELET
 
 
 def reason_label(reason: Any) -> str:

@@ -8,6 +8,7 @@ import http.server
 import ipaddress
 import os
 import queue
+import select
 import signal
 import socket
 import ssl
@@ -128,6 +129,19 @@ def alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+def gone(*pids: int, timeout: float = 30.0) -> bool:
+    """Wait until the processes have ended; whoever was told to kill them may do it a moment after saying so."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            descriptor = os.pidfd_open(pid)
+            try:
+                if not select.select([descriptor], [], [], timeout)[0]:
+                    return False
+            finally:
+                os.close(descriptor)
+    return True
 
 
 def kill(pid: int) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.launcher.processes import Gang, Intake, Launcher, alive
+from tests.unit.launcher.processes import Gang, Intake, Launcher, gone
 from trainingjob_launcher.rendezvous import listening_socket
 
 DOCUMENT = json.dumps({"version": 1, "checkpoint": {"path": "/checkpoints"}, "evaluator": True})
@@ -90,7 +90,8 @@ def test_one_that_fails_ends_alone_and_the_next_takes_its_place(gang: Gang, go: 
         assert gang[name].process.poll() is None
     second.process.send_signal(signal.SIGKILL)
     gang["chief-0"].line("trainingjob: evaluator-0 is lost")
-    with go.open("r+b", buffering=0) as gate:  # both ways: it waits for no reader, and holds for each the byte it takes
+    # Open both ways, it waits for no reader, and holds for each the byte that it takes.
+    with go.open("r+b", buffering=0) as gate:
         gate.write(b"go")
         assert (gang["chief-0"].wait(), gang["worker-0"].wait()) == (0, 0)
 
@@ -103,7 +104,7 @@ def test_one_that_never_ends_holds_the_job_up_for_a_bounded_time(gang: Gang, go:
     pid = int(beside.line("pid").split()[1])
     go.write_text("go")
     assert gang.codes() == {"chief-0": 0, "evaluator-0": 0}
-    assert not alive(pid)
+    assert gone(pid)
 
 
 def test_a_port_that_is_taken_costs_the_evaluator_and_not_the_training(gang: Gang) -> None:

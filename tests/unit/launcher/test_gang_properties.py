@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.unit.launcher.machines import BUG, KILLED, NOISE, OK, SAVED, hello
@@ -63,6 +63,12 @@ POLICIES = st.builds(
     st.integers(0, 2),
     st.booleans(),
     POLICIES,
+)
+@example(
+    [(gang.Confirmed(2), 0.0), (gang.MemberTerminating("chief-0", 0), 0.0), (gang.Replaced("x"), 0.0)],
+    0,
+    False,
+    Policy(backoff_limit=0, elastic_wait=10.0),
 )
 def test_the_chief_takes_any_event_in_any_state(
     events: list[tuple[gang.Event, float]], workers: int, evaluator: bool, policy: Policy

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.launcher.machines import BUG, KILLED, NOISE, OK, SAVED, Gang, joined
+from tests.unit.launcher.machines import BUG, KILLED, NOISE, OK, SAVED, SEGFAULT, Gang, joined
 from trainingjob_launcher import gang
 from trainingjob_launcher.contract import Failure, LastFailure, Ledger, Policy
 from trainingjob_launcher.messages import FAILED, SUCCEEDED, TERMINATED, TrainerExit
@@ -308,3 +308,29 @@ def test_the_ledger_remembers_what_was_last() -> None:
     assert gang.ledger_of(g.state).last == LastFailure(
         "TrainerFailed", "the trainer ended with exit code 9", 9, None, step=7
     )
+
+
+def test_a_step_that_is_told_late_was_made_before_the_failure() -> None:
+    """A worker's exit may be heard of before the chief's trainer has said its last step: twice is twice then, too."""
+    g = Gang(workers=1).started(10)
+    g.ended("worker-0", SEGFAULT)
+    g.at_step(12).cleared()
+    assert gang.ledger_of(g.state).step == 12
+    g.at_step(12, resumed_step=10).ended("worker-0", SEGFAULT)
+    verdict = g.verdict()
+    assert verdict is not None
+    assert verdict.failure is not None
+    assert verdict.failure.message.startswith("twice without a new step in between")
+
+
+def test_a_step_that_is_told_late_in_a_generation_that_lost_a_member_is_a_step_since_the_last_failure() -> None:
+    g = Gang(workers=1).started(10)
+    g.ended("worker-0", SEGFAULT)
+    g.cleared().lost("worker-0")
+    g.at_step(12)
+    last = gang.ledger_of(g.state).last
+    assert last is not None
+    assert last.step == 10
+    g.cleared().on(joined("worker-0", 9))
+    g.ended("worker-0", SEGFAULT)
+    assert g.verdict() is None

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.launcher.processes import Gang, Intake, alive, kill
+from tests.unit.launcher.processes import Gang, Intake, gone, kill
 from trainingjob_launcher.contract import Failure, Policy
 
 #: Says its pid and waits to be killed.
@@ -68,7 +68,7 @@ def test_a_workers_error_ends_the_job_in_its_name(gang: Gang, tmp_path: Path) ->
         assert "working" in failure.last_log_lines
     last = gang["chief-0"].err.decode().splitlines()[-1]
     assert last == "trainingjob: the job has failed: worker-1: TrainerFailed (exit code 1): ValueError: bad shape"
-    assert not any(alive(pid) for pid in pids)
+    assert gone(*pids)
 
 
 def test_the_chiefs_own_code_is_the_launchers(gang: Gang) -> None:
@@ -100,7 +100,7 @@ def test_the_whole_process_group_goes_with_the_trainer(gang: Gang) -> None:
     gang.start(program, workers=0)
     pid = int(gang["chief-0"].line("pid").split()[1])
     assert gang.codes() == {"chief-0": 0}
-    assert not alive(pid)
+    assert gone(pid)
 
 
 def test_orphans_are_reaped(gang: Gang, tmp_path: Path) -> None:

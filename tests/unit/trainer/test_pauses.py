@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -15,7 +17,9 @@ import pytest
 
 import trainingjob
 from trainingjob import _progress
-from trainingjob._progress import SEND_SECONDS, Sender, note_resumed
+from trainingjob._progress import SEND_SECONDS, URGENT_SECONDS, Sender, note_resumed, spacing
+
+TRAINER_IMAGE = Path(__file__).parents[3] / "trainer_image"
 
 
 class Ear:
@@ -94,6 +98,57 @@ def test_where_it_resumed_is_said_at_once(ear: Ear) -> None:
     note_resumed(1200)
     assert ear.hear()["resumedStep"] == 1200
     assert time.monotonic() - began < SEND_SECONDS
+
+
+def test_blocks_that_do_not_lie_in_each_other(ear: Ear) -> None:
+    """Two threads: one saves while the other evaluates, and is done later."""
+    evaluation, checkpoint = trainingjob.busy("evaluation"), trainingjob.busy("checkpoint")
+    evaluation.__enter__()
+    checkpoint.__enter__()
+    ear.hear_until(busy="checkpoint")
+    evaluation.__exit__(None, None, None)
+    trainingjob.report(step=1)
+    assert ear.hear_until(step=1)["busy"] == "checkpoint"
+    checkpoint.__exit__(None, None, None)
+    ear.hear_until(busy="")
+
+
+def test_a_forked_child_can_be_busy_too(ear: Ear) -> None:
+    """Its sender has the parent's slot, but neither its thread nor its locks, which may be held just then."""
+    program = (
+        "import os, trainingjob as t\n"
+        "with t.busy('evaluation'):\n"
+        "    pid = os.fork()\n"
+        "    if pid == 0:\n"
+        "        with t.busy('checkpoint'):\n"
+        "            t.report(step=7); t.flush()\n"
+        "            assert t._progress._sender._thread.is_alive(), 'a thread of its own'\n"
+        "        os._exit(0)\n"
+        "    assert os.waitpid(pid, 0)[1] == 0\n"
+        "t.report(step=8)\n"
+    )
+    path = ear.socket.getsockname()
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(TRAINER_IMAGE), "TRAININGJOB_SOCKET": path}
+    command = [sys.executable, "-W", "ignore", "-c", program]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert ear.hear_until(step=7)["busy"] == "checkpoint"
+    assert ear.hear_until(step=8)["busy"] == ""
+
+
+def test_reports_are_close_in_the_first_seconds_of_a_program_and_one_a_second_then() -> None:
+    """One that dies again and again soon after its restart has come further, or has not: that must be known."""
+    assert [spacing(age) for age in (0.0, 9.9)] == [URGENT_SECONDS] * 2
+    assert [spacing(age) for age in (10.0, 3600.0)] == [SEND_SECONDS] * 2
+    assert 4 * URGENT_SECONDS <= SEND_SECONDS
+
+
+def test_steps_of_the_first_seconds_do_not_wait_a_second_for_each_other(ear: Ear) -> None:
+    began = time.monotonic()
+    for step in range(1, 4):
+        trainingjob.report(step=step)
+        ear.hear_until(step=step)
+    assert time.monotonic() - began < 2 * SEND_SECONDS  # three, where reports are one a second
 
 
 def test_what_it_can_be_busy_with(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from tests.unit.operator.core.builders import (
     running,
     stamp,
 )
-from trainingjob_operator.api.contract import Assignment, Failure, Ledger
+from trainingjob_operator.api.contract import Assignment, Failure, Ledger, Report, Training
 from trainingjob_operator.api.names import Phase
 from trainingjob_operator.core.plan import decide
 from trainingjob_operator.core.status import Change, compare
@@ -185,8 +185,6 @@ class TestWhatCounts:
 
     def test_a_newer_ledger_in_a_last_report_is_handed_on(self):
         """The intake was away when the chief counted its last failure."""
-        from trainingjob_operator.api.contract import Report
-
         report = Report(
             "chief-0",
             1,
@@ -246,8 +244,68 @@ class TestWhatCounts:
         )
         decision = plan(over, ran(gang={"ledger": LEDGER | {"counted": 2}}), failurePolicy={"backoffLimit": 1})
         assert decision.status["phase"] == Phase.FAILED
-        assert decision.status["restarts"] == {"total": 2, "counted": 2, "free": 0}
+        assert decision.status["restarts"] == {"total": 2, "counted": 2, "free": 1}
         assert not [item for item in decision.status["members"]["items"] if "failures" in item]
+
+    def failed(self, counted, chief=None, state="Running", final=False, **others):
+        """A job of limit 2 in its fourth generation, after a counted failure, a free restart and another counted one,
+        ends: its chief's pod and the others' are these, and its launchers have counted so many.
+        """
+        last = Failure("worker-1", "BackoffLimitExceeded", "3 failures, the limit is 2", exit_code=137, generation=4)
+        failure = {"member": "worker-1", "reason": last.reason, "message": last.message, "generation": 4}
+        told = {"failure": failure} if final else {}
+        status = ran(
+            state=state, generation=4, training={"final": final},
+            gang={"ledger": LEDGER | {"generation": 4, "counted": counted}} | told,
+        ) | {"restarts": {"total": 3, "counted": 2, "free": 1}}  # fmt: skip
+        chief = {"ended": ended("chief", code=1, message=final_report("Failed", last), when=50), "gone": None}.get(
+            chief, running("chief")
+        )
+        return plan(pods(chief=chief, **others), status, now=70, failurePolicy={"backoffLimit": 2})
+
+    def test_a_job_that_failed_shows_exactly_what_counted(self):
+        """Of trainers, of pods, of both; by the chief's pod or by its word alone; with the others' pods at any point."""
+        stopped = {
+            "w0": ended(index=0, code=1, when=50, message=final_report("Failed", None)),
+            "w1": ended(index=1, code=1, when=51),
+        }
+        oom = replace(ended(index=1, code=137, reason="OOMKilled", when=50), failures=1)
+        for decision in (
+            self.failed(3, chief="ended"),
+            self.failed(3, chief="ended", **stopped),
+            self.failed(3, chief="gone", state="Failed", final=True),
+            self.failed(3, chief="gone", state="Failed", final=True, **stopped),
+            self.failed(1, w1=oom),  # one of its pods had failed before
+            self.failed(2, w1=replace(oom, failures=0)),
+            self.failed(0, w0=replace(running(index=0), failures=1), w1=oom),
+        ):
+            assert decision.status["phase"] == Phase.FAILED
+            assert decision.status["failure"]["reason"] == "BackoffLimitExceeded"
+            assert decision.status["restarts"] == {"total": 3, "counted": 3, "free": 1}
+
+    def test_free_is_never_negative_and_what_was_free_stays_so_until_the_next_generation_tells_more(self):
+        two = pods(
+            w0=ended(index=0, code=137, reason="OOMKilled", when=50),
+            w1=ended(index=1, code=137, reason="OOMKilled", when=50),
+        )
+        first = ran(generation=1, gang={"ledger": {"generation": 1, "counted": 0}}, restarts={"total": 0, "free": 0})
+        assert plan(two, first).status["restarts"] == {"total": 0, "counted": 2, "free": 0}
+        assert plan(two, ran()).status["restarts"] == {"total": 2, "counted": 3, "free": 1}
+        again = ran(generation=4, restarts={"total": 2, "counted": 2, "free": 1}, gang={
+            "ledger": LEDGER | {"generation": 4, "counted": 3}, "failure": FAILURE,
+        })  # fmt: skip
+        assert plan(pods(), again | {"phase": "Restarting"}).status["restarts"] == {
+            "total": 3,
+            "counted": 3,
+            "free": 0,
+        }
+
+    def test_nobody_is_replaced_whose_job_has_been_said_to_be_over(self):
+        told = ran(state="Failed", training={"final": True})
+        for given in (pods(w1=None), pods(w1=ended(index=1, code=137)), pods(w1=deleting(running(index=1)))):
+            decision = plan(given, told)
+            assert decision.creates == ()
+            assert decision.status is None or decision.status["restarts"]["counted"] == 1
 
     def test_a_rule_fails_the_job_at_once(self):
         rules = [{"reasons": ["OOMKilled"], "action": "Fail"}]
@@ -272,7 +330,7 @@ class TestTheStory:
         assert decision.creates == ()
         assert decision.status["phase"] == Phase.RESTARTING
         assert decision.status["failure"] == FAILURE | {"pod": "mnist-worker-1", "node": "node-a"}
-        assert decision.status["restarts"] == {"total": 2, "counted": 2, "free": 0}
+        assert decision.status["restarts"] == {"total": 2, "counted": 2, "free": 1}
         assert decision.status["display"]["reason"] == "TrainerKilled"
         running = condition(decision, "Running")
         assert (running["status"], running["reason"]) == ("False", "GangRestarting")
@@ -303,7 +361,10 @@ class TestTheStory:
             "generation 4 trains with the chief and 2 workers, resumed from step 400", "4"
         )  # fmt: skip
         after = decision.status | {"training": ran(generation=5)["training"]}
-        assert plan(pods(), after, **spec).status["resumedFrom"]["step"] == 400
+        assert "resumedFrom" not in plan(pods(), after, **spec).status, "the next one has not said it yet"
+        silent = decision.status | {"training": ran(generation=4, training={"incarnation": 2})["training"]}
+        kept = plan(pods(chief=running("chief", incarnation=2)), silent, **spec).status or silent
+        assert kept["resumedFrom"]["step"] == 400, "a new chief speaks of the same generation at first"
 
     def test_a_first_generation_that_goes_on_from_an_older_jobs_checkpoint_costs_no_write(self):
         first = plan(pods(), ran(generation=1, gang={"ledger": {"generation": 1, "counted": 0}})).status
@@ -371,6 +432,61 @@ class TestTheStory:
         again = written | {"training": older["training"], "gang": older["gang"]}
         later = plan((*pods(chief=ended("chief", code=137, when=50)), running("chief", incarnation=2)), again)
         assert (later.status or again)["failure"] == written["failure"]
+
+    @pytest.mark.parametrize(
+        ("end", "told"),
+        [
+            (ended("chief", code=137, when=50), "MemberFailed: the launcher of chief-0 ended with exit code 137"),
+            (
+                deleting(running("chief")),
+                "MemberLost: chief-0 was lost while generation 4 trained: pod mnist-chief-0 is",
+            ),
+            (
+                deleting(replace(running("chief"), disruption="EvictionByEvictionAPI")),
+                "Evicted: chief-0 was lost while",
+            ),
+            (deleting(replace(running("chief"), disruption="DeletionByPodGC")), "NodeLost: chief-0 was lost while"),
+            (replace(ended("chief", code=137), reason="Evicted", message="low on disk"), "Evicted: low on disk"),
+            (None, "MemberLost: chief-0 was lost while generation 4 trained: its pod was deleted"),
+        ],
+    )
+    def test_a_lost_chief_is_told_with_the_cause_also_when_its_trainer_had_failed_before(self, end, told):
+        """Its pod is the one that the last failure was in: that was another failure, of another generation."""
+        earlier = FAILURE | {"member": "chief-0"}
+        status = ran(generation=4, gang={"failure": earlier}, failure=earlier | {"pod": "mnist-chief-0"})
+        decision = plan(pods(chief=end), status)
+        assert event(decision, "Restarting").note.startswith(f"generation 4 ended: chief-0: {told}")
+        assert (decision.status["failure"]["member"], decision.status["failure"]["generation"]) == ("chief-0", 4)
+        assert decision.status["failure"]["reason"] == told.partition(":")[0]
+
+    def test_so_is_a_lost_worker_before_the_chief_says_anything(self):
+        status = ran(generation=4, gang={"failure": FAILURE}, failure=FAILURE | {"pod": "mnist-worker-1"})
+        decision = plan(pods(w1=deleting(running(index=1))), status)
+        assert event(decision, "Restarting").note.startswith("generation 4 ended: worker-1: MemberLost: ")
+
+    def test_but_a_member_that_an_elastic_gang_does_without_is_not_blamed_again(self):
+        known = FAILURE | {"pod": "mnist-worker-1", "reason": "MemberFailed"}
+        status = ran(generation=4, gang={"size": 2, "ledger": LEDGER | {"generation": 4}}, failure=known)
+        dead = pods(w0=deleting(running(index=0)), w1=ended(index=1, code=137, when=20))
+        failure = plan(dead, status, elastic={"minWorkers": 1}).status["failure"]
+        assert (failure["member"], failure["generation"]) == ("worker-0", 4)
+
+    def test_what_a_chief_said_last_reaches_the_intake_though_nobody_took_its_report(self):
+        """The intake was away: its termination message has the progress, and the ledger for the next chief."""
+        gone = Report(
+            "chief-0", 1, 3, 9, "Terminated", training=Training(step=500),
+            failure=Failure("chief-0", "Terminated", "SIGTERM", generation=3),
+            ledger=Ledger(generation=3, counted=1, step=500, started=True),
+        )  # fmt: skip
+        left = ended("chief", code=143, message=gone.encode(4096).decode())
+        for chief in ((left,), (deleting(left),), (left, pending("chief", incarnation=2))):
+            decision = plan((*pods(chief=None), *chief))
+            assert decision.final_report == gone
+            assert all(assignment(c).ledger.step == 500 for c in decision.creates if c.subject == "chief-0")
+        heard = ran(state="Terminated", training={"sequence": 9})
+        assert plan(pods(chief=left), heard).final_report is None
+        followed = ran(training={"incarnation": 2})
+        assert plan((left, *pods(chief=running("chief", incarnation=2))), followed).final_report is None
 
     def test_the_pod_of_a_failure_is_the_one_that_the_member_had_then(self):
         new = replace(running(index=1, incarnation=2), created_at=at(59))

@@ -43,6 +43,19 @@ ENDS = [
     # what the kubelet knows
     (ended(code=137, reason="OOMKilled"), COUNTED, "OOMKilled"),
     (ended(code=7, reason="OOMKilled"), COUNTED, "OOMKilled"),
+    # a container in which a trainer was once killed for its memory: the launcher knows what it ended of later
+    (ended(code=143, reason="OOMKilled", message=final_report("Terminated", Failure("worker-0", "Terminated", "x"))),
+     FREE, "Terminated"),
+    (ended(code=0, reason="OOMKilled", message=final_report()), FREE, "MemberFailed"),
+    (ended(code=1, reason="OOMKilled", message=final_report("Failed", Failure("worker-0", "TrainerFailed", "x", 1))),
+     COUNTED, "TrainerFailed"),
+    (ended(code=1, reason="OOMKilled", message=final_report("Failed", Failure("chief-0", "TrainerKilled", "x", 137))),
+     COUNTED, "TrainerKilled"),
+    (ended(code=137, reason="OOMKilled", message=final_report("Failed", Failure("worker-0", "OOMKilled", "x", 137))),
+     COUNTED, "OOMKilled"),
+    # ... but not who has killed its trainer, where the kernel's count can't be read
+    (ended(code=137, reason="OOMKilled", message=final_report("Failed", Failure("worker-0", "TrainerKilled", "x", 137))),
+     COUNTED, "OOMKilled"),
     (ended(code=255, reason="Unknown"), FREE, "NodeRestarted"),
     (ended(code=137, reason="ContainerStatusUnknown"), FREE, "NodeRestarted"),
     (ended(code=128, reason="StartError"), FATAL, "StartError"),
@@ -106,12 +119,36 @@ def test_a_lost_pod_is_free_unless_a_rule_says_otherwise():
     assert (cost(None, rules), cost(gone, rules, by_rules=False)) == (FREE, FREE)
 
 
+def test_a_drained_pod_in_which_a_trainer_was_once_killed_for_its_memory_is_drained():
+    rules = policy({"reasons": ["OOMKilled"], "action": "Fail"})
+    left = final_report("Terminated", Failure("worker-0", "Terminated", "its pod was asked to terminate"))
+    drained = ended(code=143, reason="OOMKilled", message=left, **disrupted("EvictionByEvictionAPI"))
+    deleted = ended(code=143, reason="OOMKilled", message=left)
+    for pod, reason in ((drained, "Evicted"), (deleted, "MemberLost")):
+        verdict = judge_loss("worker-0", deleting(pod), rules, 3, by_rules=True, out_of_sight=False)
+        assert (verdict.cost, verdict.failure.reason) == (FREE, reason)
+    assert judge_end(deleted, rules, 3).cost is FREE
+    killed = deleting(ended(code=137, reason="OOMKilled"))
+    assert judge_loss("worker-0", killed, rules, 3, by_rules=True, out_of_sight=False).cost is FATAL
+
+
+def test_what_the_launcher_says_of_memory_stays():
+    """It knows whether it was the second time."""
+    said = "twice without a new step in between: the trainer ran out of memory: raise spec.resources.limits.memory or"
+    said += " lower the batch size"
+    left = final_report("Failed", Failure("worker-0", "OOMKilled", said, 137, 9, 3))
+    assert judge_end(ended(code=137, reason="OOMKilled", message=left), USUAL, 3).failure.message == said
+
+
 def test_what_a_pod_is_read_from():
     pod = observe_pod(
         {
             "metadata": {
                 "name": "p", "creationTimestamp": "2026-11-22T12:00:00Z",
-                "annotations": {"trainingjob.dev/failures": "2", "trainingjob.dev/short-lives": "3"},
+                "annotations": {
+                    "trainingjob.dev/failures": "2", "trainingjob.dev/short-lives": "3",
+                    "trainingjob.dev/last-end": "{}",
+                },
             },
             "status": {
                 "phase": "Running",
@@ -123,7 +160,7 @@ def test_what_a_pod_is_read_from():
             },
         }
     )  # fmt: skip
-    assert (pod.failures, pod.short_lives) == (2, 3)
+    assert (pod.failures, pod.short_lives, pod.last_end) == (2, 3, "{}")
     assert pod.created_at.minute == 0
     assert pod.out_of_sight_since.minute == 5
 

@@ -22,7 +22,7 @@ class OperatorDiedError(Exception):
 
 @dataclass
 class World:
-    """One job of `workers` workers, with `spec` besides."""
+    """One job of `workers` workers, with `spec` besides. Each generation makes a new step if it `moves`."""
 
     workers: int
     spec: dict[str, Any] = field(default_factory=dict)
@@ -33,6 +33,7 @@ class World:
     formed_of: tuple[str, ...] = ()
     knows: dict[str, int] = field(default_factory=dict)
     calls: int | None = None
+    moves: bool = True
     pods: dict[str, PodFact] = field(default_factory=dict)
     refusals: dict[str, Refusal] = field(default_factory=dict)
     quota: int | None = None
@@ -168,6 +169,8 @@ class World:
         chief = next(p for p in self.newest().values() if p.role == "chief")
         generation = self.training.get("generation", 0) + 1
         ledger = (self.gang.get("ledger") or {"counted": 0}) | {"generation": generation}
+        if self.moves:
+            ledger |= {"step": 10 * generation, "started": True}
         self.formed_of = up
         self.gang = {"size": len(up), "ledger": ledger} | (
             {"failure": self.gang["failure"]} if "failure" in self.gang else {}

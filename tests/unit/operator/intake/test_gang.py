@@ -91,6 +91,18 @@ def test_a_failure_that_an_operator_told_before_it_was_replaced_keeps_its_time()
     assert shown((15, report(3, state="Forming", failure=KILLED)), before=before)["failure"]["time"] == time(10)
 
 
+def test_a_log_that_is_not_said_again_stays() -> None:
+    """All reports of a generation say why the last one ended; its log lines only the first of them."""
+    short = replace(KILLED, last_log_lines=(), message="was killed")
+    first, later = report(state="Restarting", failure=KILLED), report(2, 3, failure=short)
+    for gang in (shown((0, first), (5, later)), unwritten((0, first), (5, later))):
+        assert (gang["failure"]["lastLogLines"], gang["failure"]["message"]) == (["one", "two"], "was killed")
+    anew = shown((9, later), before={"gang": shown((0, first))})["failure"]
+    assert (anew["lastLogLines"], anew["time"]) == (["one", "two"], time(0))
+    other = report(3, 4, failure=replace(short, generation=3))
+    assert "lastLogLines" not in shown((0, first), (5, other))["failure"]
+
+
 def test_a_log_is_cut_to_what_a_status_has_room_for() -> None:
     lines = tuple(f"{number} " + "x" * 1000 for number in range(50))
     found = shown((0, report(state="Restarting", failure=replace(KILLED, last_log_lines=lines))))["failure"]
