@@ -32,10 +32,21 @@ chart() {
   pinned_helm
   pytest_ tests/chart 600
 }
+# Most of a TensorFlow process's life is one thread's: two runs share the files. The second one's output comes at the end.
 trainer() {
-  local environment
+  local environment rc=0
   environment=$("$ROOT/deploy/venv.sh" trainer)
-  pytest_ tests/trainer 2700 "$environment/bin/python"
+  work=$(mktemp -d)
+  mkdir "$work/taken"
+  PYTEST_ARGS="${PYTEST_ARGS:-} --shared=$work/taken --backwards" \
+    pytest_ tests/trainer 2700 "$environment/bin/python" >"$work/log" 2>&1 &
+  other=$!
+  # also when this one is interrupted
+  trap 'kill "$other" 2>/dev/null || true; rm -rf "$work"' EXIT
+  PYTEST_ARGS="${PYTEST_ARGS:-} --shared=$work/taken" pytest_ tests/trainer 2700 "$environment/bin/python" || rc=$?
+  wait "$other" || rc=$?
+  cat "$work/log"
+  return "$rc"
 }
 apiserver() {
   "$ROOT/deploy/local/tools.sh" etcd kube-apiserver kubectl
@@ -75,10 +86,13 @@ chaos() {
   # also where Docker answers; its images would not reach the local cluster
   export CLUSTER_BACKEND=local TJ_DOCKER=no
   "$ROOT/deploy/cluster.sh" up
+  # new ones, made after the images, which they then have from the first node
+  "$ROOT/deploy/local/nodes.sh" remove node1 node2 node3
+  # whatever happens, nobody finds the nodes afterwards, broken or whole; a signal ends what runs, and then us
+  trap '"$ROOT/deploy/local/api.sh" on && "$ROOT/deploy/local/nodes.sh" remove node1 node2 node3' EXIT
+  trap 'exit 130' INT TERM HUP
   # the operator stays on the node that is not broken
   HELM_ARGS="--set nodeSelector.kubernetes\.io/hostname=node0 ${HELM_ARGS:-}" "$ROOT/deploy/install.sh"
-  # after the images, which the nodes then have from the first one
-  "$ROOT/deploy/local/nodes.sh" remove node1 node2 node3
   "$ROOT/deploy/local/nodes.sh" add node1 node2 node3
   about_cluster
   pytest_ tests/chaos 2400

@@ -7,6 +7,7 @@ and a folder on the machine is the same folder on every node: shared storage wit
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from tests.e2e.world import World
 #: node0 has the operator and DNS; these are broken. One more than a gang of two needs, for the pod that replaces a lost one.
 NODES = ("node1", "node2", "node3")
 LAUNCHER = "trainingjob_launcher"
+STANDBY = "trainingjob_hooks.standby"
 
 
 def script(name: str, *arguments: str, timeout: float = 120) -> str:
@@ -100,6 +102,11 @@ class Process:
         """End it with SIGKILL."""
         self.send(signal.SIGKILL)
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether it has not ended."""
+        return _state(self.pid) not in ("", "Z", "X")
+
     def set_oom_score(self, score: int) -> None:
         """Say how gladly the kernel ends this one when its container has no memory left: 0 to 1000."""
         Path(f"/proc/{self.pid}/oom_score_adj").write_text(str(score))
@@ -119,6 +126,27 @@ def trainer(pod: Json) -> Process:
     found = [pid for pid in children if "main.py" in _command(pid) or "trainingjob_trainer" in _command(pid)]
     assert len(found) == 1, f"{pod['metadata']['name']}: trainers {[_command(pid) for pid in children]}"
     return Process(found[0])
+
+
+def until_standby_waits(pod: Json, seconds: float) -> Process:
+    """Wait until a standby has imported everything: while it imports, it is stopped nearly all the time."""
+    parent = str(launcher(pod).pid)
+    deadline = time.monotonic() + seconds
+    awake = 0
+    while time.monotonic() < deadline:
+        found = [pid for pid in _processes(pod) if _parent(pid) == parent and STANDBY in _command(pid)]
+        awake = awake + 1 if found and _state(found[0]) in ("R", "S") else 0
+        if awake == 20:
+            return Process(found[0])
+        time.sleep(0.1)
+    raise AssertionError(f"{pod['metadata']['name']}: no standby waits within {seconds:g} s")
+
+
+def _state(pid: int) -> str:
+    """Return its state in one letter, as ps does; empty when it is gone."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return _stat(pid)[0]
+    return ""
 
 
 def _processes(pod: Json) -> list[int]:

@@ -94,12 +94,13 @@ print("result", step, members, repr(loss), *(repr(float(x)) for x in w.numpy().r
 EVERY = 5
 
 
+def on_machine(path: str) -> Json:
+    """Return a volume that is a folder of the machine."""
+    return {"hostPath": {"path": path, "type": "Directory"}}
+
+
 def gang(name: str, folder: str, *, workers: int = 1, last: int = 0, pace: float = 0.1, **spec: Any) -> Json:
     """Return a job that runs the program with its folder, and its checkpoints in it, on the machine."""
-
-    def on_machine(path: str) -> Json:
-        return {"hostPath": {"path": path, "type": "Directory"}}
-
     return {
         "apiVersion": "trainingjob.dev/v1alpha1",
         "kind": "TrainingJob",

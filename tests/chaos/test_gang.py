@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos import table
-from tests.chaos.faults import CHIEF, COLD, FAULTS, NEW_POD, WORKER, Fault
+from tests.chaos.faults import CHIEF, COLD, FAULTS, FREE, NEW_POD, WORKER, Fault
 from tests.chaos.gang import TOLD, Before, Gang, generation
 from tests.chaos.machine import NODES, trainer, until_nodes_work, without_api
 from tests.chaos.steps import Step
@@ -28,7 +28,7 @@ AWAY = 30.0
 def gang(shared_world: World, root: Path) -> Iterator[Gang]:
     """The job of this file: it trains until it is told to end."""
     gang = Gang(shared_world, "gang", root / "gang")
-    gang.apply(failurePolicy={"backoffLimit": 100})
+    gang.apply(failurePolicy={"backoffLimit": 100, "rules": [{"exitCodes": [FREE], "action": "RestartFree"}]})
     yield gang
     gang.steps.check_fenced()
 
@@ -176,7 +176,9 @@ def test_suspend_and_resume(gang: Gang) -> None:
     gang.world.kubectl("patch", "tj", gang.name, "--type=merge", "-p", json.dumps({"spec": {"suspend": True}}))
     status = gang.until(lambda s: s if s.get("phase") == "Suspended" else None, "suspended", 40)
     assert condition(status, "Suspended")["status"] == "True"
-    gang.world.until_gone(40)
+    pods = gang.world.pods
+    over = ("Failed", "Succeeded")  # failed ones are kept for their logs
+    pods.until(lambda: all(p["status"]["phase"] in over for p in pods.objects.values()), "nothing runs", 60)
     done = gang.steps.newest
     assert done.generation == before.step.generation
     before = Before(time.time(), done, before.counted, before.free)

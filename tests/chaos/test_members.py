@@ -36,7 +36,8 @@ def test_a_worker_that_never_finds_a_node(world: World, folder: Path) -> None:
         status = world.until_phase("late", "Failed", 40)
         took = time.monotonic() - started
         assert "startupDeadlineSeconds" in status["failure"]["message"], status["failure"]
-        assert 8 <= took < 20
+        # the API server keeps times to the second
+        assert 7 <= took < 24
         assert gang.steps.all() == []
         world.pods.until(
             lambda: all(p["status"]["phase"] in ("Failed", "Succeeded") for p in world.pods.objects.values()),
@@ -120,16 +121,15 @@ def test_a_program_that_hangs(world: World, folder: Path) -> None:
 def test_the_same_failure_twice(world: World, folder: Path) -> None:
     """A step that can't be done: one restart shows that it is no accident."""
     gang = Gang(world, "twice", folder)
-    error = "if step == 22:\n    raise RuntimeError('bad record 22')\nagain()"
+    # it waits until the chief has told step 22, so that the second time there is nothing new
+    error = "again()\nif step == 22:\n    time.sleep(2)\n    raise RuntimeError('bad record 22')"
     gang.do(WORKER, "step", error)
     gang.apply()
-    gang.steps.until(60, number=22)
-    gang.do(WORKER, "step", error)
     status = world.until_phase("twice", "Failed", 60)
     assert status["failure"]["member"] == WORKER
     assert "bad record 22" in status["failure"]["message"]
     assert "twice" in status["failure"]["message"]
-    assert status["restarts"]["total"] == 1
+    assert status["restarts"] == {"total": 1, "counted": 2, "free": 0}, "two failures, and one restart"
     table.add(
         "the same exception at the same step",
         None,
@@ -161,7 +161,7 @@ def test_the_limit_is_exact(world: World, folder: Path, operator: Installation) 
     status = world.until_phase("limit", "Failed", 60)
     assert status["failure"]["reason"] == "BackoffLimitExceeded"
     assert "the limit is 2" in status["failure"]["message"]
-    assert status["restarts"]["total"] == 3
+    assert status["restarts"] == {"total": 3, "counted": 3, "free": 1}, "three failures, and no fourth restart"
     table.add(
         "one failure more than backoffLimit",
         None,

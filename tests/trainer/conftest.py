@@ -4,6 +4,7 @@ They run in the environment that `deploy/venv.sh trainer` makes. Nothing is skip
 the run ends at once.
 """
 
+import functools
 import importlib.util
 import os
 from collections.abc import Iterator
@@ -23,6 +24,36 @@ ENVIRONMENT = {
 }
 #: What a TrainingJob sets, and what turns Keras 3 into Keras 2: each test that wants them says so.
 UNSET = ("TF_CONFIG", "TF_USE_LEGACY_KERAS", "KERAS_HOME", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Several runs beside each other do the work of one: each file is run by the first that comes to it."""
+    parser.addoption("--shared", metavar="FOLDER", help="an empty folder, the same for all runs that share the files")
+    parser.addoption("--backwards", action="store_true", help="begin with the last file")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Turn the order of the files round; within a file it stays."""
+    if config.getoption("--backwards"):
+        items.sort(key=lambda item: item.path, reverse=True)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
+    """Leave out a test whose file another run has taken; it counts there."""
+    folder = item.config.getoption("--shared")
+    if folder and not _is_ours(Path(folder, item.path.name)):
+        return True
+    return None
+
+
+@functools.cache
+def _is_ours(mark: Path) -> bool:
+    try:
+        mark.touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
 
 
 def pytest_configure(config: pytest.Config) -> None:

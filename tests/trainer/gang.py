@@ -15,15 +15,16 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-PROGRAMS = Path(__file__).parent / "programs"
-ROOT = Path(__file__).parents[2]
+from tests.trainer import nursery
+
+PROGRAMS = Path(__file__).resolve().parent / "programs"
+ROOT = Path(__file__).resolve().parents[2]
 HOOKS = ROOT / "trainer_image"
 
 
@@ -63,8 +64,12 @@ def run_members(
     uid: str = "11111111-2222-3333-4444-555555555555",
     env: Mapping[str, str] | None = None,
     timeout: float = 240.0,
+    cold: bool = False,
 ) -> list[Member]:
-    """Run `program` on `members` processes with the hooks in place; return how each one ended, the chief first."""
+    """Run `program` on `members` processes with the hooks in place; return how each one ended, the chief first.
+
+    With `cold`, each begins with an interpreter of its own (see nursery.py).
+    """
     names = member_names(members)
     addresses = [f"127.0.0.1:{port}" for port in free_ports(members)]
     environments = []
@@ -79,14 +84,18 @@ def run_members(
             cluster = {"chief": addresses[:1], "worker": addresses[1:]}
             own["TF_CONFIG"] = json.dumps({"cluster": cluster, "task": {"type": role, "index": int(index)}})
         environments.append((name, {**own, **(env or {})}))
-    return _run(program, arguments, environments, hooked=True, timeout=timeout)
+    return _run(program, arguments, environments, hooked=True, timeout=timeout, cold=cold)
 
 
 def run_plain(
-    program: str, *arguments: str, env: Mapping[str, str] | None = None, timeout: float = 240.0
+    program: str,
+    *arguments: str,
+    env: Mapping[str, str] | None = None,
+    timeout: float = 240.0,
+    cold: bool = False,
 ) -> list[Any]:
     """Run `program` as one process, as on a laptop: without hooks and without the job's environment."""
-    return _results(_run(program, arguments, [("plain", dict(env or {}))], hooked=False, timeout=timeout))
+    return _results(_run(program, arguments, [("plain", dict(env or {}))], hooked=False, timeout=timeout, cold=cold))
 
 
 def free_ports(count: int) -> list[int]:
@@ -115,6 +124,7 @@ def _run(
     *,
     hooked: bool,
     timeout: float,
+    cold: bool,
 ) -> list[Member]:
     with tempfile.TemporaryDirectory(prefix="gang-") as folder, contextlib.ExitStack() as stack:
         processes = []
@@ -139,8 +149,8 @@ def _run(
                     if key == "TRAININGJOB_TEST_RESULT" or not key.startswith("TRAININGJOB_")
                 }
             output = stack.enter_context(Path(folder, f"{name}.log").open("wb"))
-            command = [sys.executable, str(PROGRAMS / program), *arguments]
-            processes.append(stack.enter_context(_process(command, env, output)))
+            process = nursery.start([str(PROGRAMS / program), *arguments], env=env, output=output, cold=cold)
+            processes.append(stack.enter_context(nursery.ended_after(process)))
         _wait(processes, timeout)
         ended = []
         for (name, _), process in zip(environments, processes, strict=True):
@@ -156,31 +166,17 @@ def _run(
         return ended
 
 
-@contextlib.contextmanager
-def _process(command: Sequence[str], env: Mapping[str, str], output: Any) -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen(
-        list(command),
-        env=dict(env),
-        stdout=output,
-        stderr=subprocess.STDOUT,
-        stdin=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        yield process
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
-def _wait(processes: Sequence[subprocess.Popen[bytes]], timeout: float) -> None:
+def _wait(processes: Sequence[nursery.Process], timeout: float) -> None:
     """Wait for all. One that failed ends the others after a moment, as the launcher would end its gang."""
     deadline = time.monotonic() + timeout
     failed = None
     while any(process.poll() is None for process in processes) and time.monotonic() < deadline:
         if failed is None and any(process.returncode not in (None, 0) for process in processes):
             failed = time.monotonic()
+        if any(
+            process.returncode == -signal.SIGKILL for process in processes
+        ):  # by its own hand: nothing to be heard
+            break
         if failed is not None and time.monotonic() > failed + 10:
             break
         for process in processes:
@@ -193,9 +189,7 @@ def _wait(processes: Sequence[subprocess.Popen[bytes]], timeout: float) -> None:
                 with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
                     process.send_signal(signal.SIGABRT)
                     process.wait(5)
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            nursery.end(process)
 
 
 def _results(ended: Sequence[Member]) -> list[Any]:

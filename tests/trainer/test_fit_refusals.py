@@ -15,12 +15,12 @@ def said(member: Member) -> list[str]:
 
 
 def test_a_keras_that_was_not_tested_is_refused_on_several_members_only() -> None:
-    for member in run_members("fit_old_keras.py", members=2):
+    for member in run_members("fit_old_keras.py", members=2, cold=True):
         assert member.code == 1
         [line] = [line for line in said(member) if "RuntimeError" in line]
         for part in (keras.__version__, "3.0", "2 members", "patchFit: false", "pip install"):
             assert part in line
-    [alone] = run_gang("fit_old_keras.py", members=1)
+    [alone] = run_gang("fit_old_keras.py", members=1, cold=True)
     assert alone["weights"]
 
 

@@ -24,13 +24,13 @@ HOOKED = {"PYTHONPATH": python_path(hooked=True)}
 Start = Callable[[int], Trainers]
 
 
-def kill_again_and_again(start: Start, seed: int) -> list[int]:
-    """Start and kill the trainers of ten generations; return the step that each of them began with."""
-    chance, resumed = random.Random(seed), []
+def kill_again_and_again(start: Start, seed: int) -> tuple[list[int], list[str]]:
+    """Start and kill the trainers of ten generations; return the step that each began with, and what its chief said."""
+    chance, resumed, said = random.Random(seed), [], []
     for generation in range(1, KILLS + 1):
         with start(generation) as trainers:
-            if chance.random() < 0.25:  # early: Python starts, TensorFlow is imported, the checkpoint is read
-                moment = chance.uniform(0.1, 4.0)
+            if chance.random() < 0.25:  # early: the model is built, the checkpoint is read, nothing is trained
+                moment = chance.uniform(0.05, 1.0)
             else:
                 trainers.wait_for_report(lambda report: report.get("step", 0) > report.get("resumedStep", 0))
                 moment = chance.uniform(0.0, 0.3)
@@ -39,7 +39,8 @@ def kill_again_and_again(start: Start, seed: int) -> list[int]:
             for process in trainers.processes:
                 process.kill()
             resumed.append(max((report.get("resumedStep", 0) for report in trainers.reports), default=0))
-    return resumed
+            said.append(trainers.output())
+    return resumed, said
 
 
 def assert_went_on(resumed: list[int]) -> None:
@@ -59,17 +60,20 @@ def test_the_declarative_trainer(tmp_path: Path) -> None:
         spec = training(epochs=10, pipeline={"shuffle": True}, validation={"dataset": TEST_DIGITS})
         return document(spec, checkpoint={"path": str(folder), "everySteps": 10, "keep": 2})
 
-    def epochs(trainers: Trainers) -> list[str]:
-        return [row.rpartition(" (")[0] for row in trainers.output().splitlines() if row.startswith("epoch")]
+    def epochs(output: str) -> list[str]:
+        return [row.rpartition(" (")[0] for row in output.splitlines() if row.startswith("epoch") and row[-1] == ")"]
 
     with trained(job(tmp_path / "whole"), 2) as trainers:
-        whole = epochs(trainers)
+        whole = epochs(trainers.output())
     broken = job(tmp_path / "broken")
-    resumed = kill_again_and_again(lambda number: Trainers(broken, 2, env=generation(number)), seed=1)
+    resumed, said = kill_again_and_again(lambda number: Trainers(broken, 2, env=generation(number)), seed=1)
     with trained(broken, 2, env=generation(KILLS + 1)) as trainers:
-        last = epochs(trainers)
+        last = epochs(trainers.output())
     assert_went_on(resumed)
-    assert last == whole[len(whole) - len(last) :]  # the broken epoch's loss and metrics, too
+    assert last == whole[len(whole) - len(last) :]
+    # what all generations have said together is the history without a seam: broken epochs' loss and metrics, too
+    together = list(dict.fromkeys([*(row for output in said for row in epochs(output)), *last]))
+    assert together == whole
     ours, theirs = (Checkpoints(str(tmp_path / name), is_chief=False).read() for name in ("broken", "whole"))
     assert ours is not None
     assert theirs is not None
@@ -97,12 +101,12 @@ def test_programs(tmp_path: Path, program: str, arguments: list[str]) -> None:
     with start(tmp_path / "whole", 1) as trainers:
         [whole] = trainers.results()
     broken = tmp_path / "broken"
-    resumed = kill_again_and_again(lambda number: start(broken, number), seed=2)
+    resumed, _ = kill_again_and_again(lambda number: start(broken, number), seed=2)
     with start(broken, KILLS + 1) as trainers:
         [ended] = trainers.results()
     assert_went_on(resumed)
     if program == "resume_loop.py":
-        whole["losses"] = whole["losses"][-len(ended["losses"]) :]
+        whole["losses"] = whole["losses"][-len(ended["losses"]) :]  # "total" holds those of all steps, each once
     of_this_process = ("start", "steps")
     mine, theirs = ({k: v for k, v in result.items() if k not in of_this_process} for result in (ended, whole))
     assert differences(theirs, mine) == []

@@ -14,7 +14,14 @@ from trainingjob_launcher.progress import Progress
 def reported(case: str, folder: Path, members: int = 1, **env: str) -> list[dict[str, Any]]:
     """Run a case; return what arrived at the launcher."""
     with listening(folder / "s") as launcher:
-        run_gang("summaries.py", case, str(folder / "logs"), members=members, env={**launcher.env, **env})
+        run_gang(
+            "summaries.py",
+            case,
+            str(folder / "logs"),
+            members=members,
+            env={**launcher.env, **env},
+            cold=case == "eager",  # once with the hook in place before TensorFlow is imported
+        )
         return launcher.reports()
 
 

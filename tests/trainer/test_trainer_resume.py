@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -47,13 +49,28 @@ def epochs_of(trainers: Trainers) -> list[str]:
     return [row.rpartition(" (")[0] for row in trainers.output().splitlines() if row.startswith("epoch")]
 
 
+Unbroken = tuple[Path, list[str]]
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Unbroken]:
+    """The folder and the epochs of a run of one member that nothing happened to, for a size of the batch."""
+
+    @functools.cache
+    def run(batch: int) -> Unbroken:
+        folder = tmp_path_factory.mktemp("whole")
+        with trained(job(folder, globalBatchSize=batch)) as trainers:
+            return folder, epochs_of(trainers)
+
+    return run
+
+
 @pytest.mark.parametrize(("before", "after", "batch"), [(1, 1, 96), (2, 1, 96), (1, 2, 96), (2, 3, 100)])
 def test_killed_in_the_middle_it_ends_as_if_nothing_had_been(
-    tmp_path: Path, before: int, after: int, batch: int
+    tmp_path: Path, unbroken: Callable[[int], Unbroken], before: int, after: int, batch: int
 ) -> None:
     """Also with another number of members, where they can't share a batch evenly."""
-    with trained(job(tmp_path / "whole", globalBatchSize=batch)) as trainers:
-        whole = epochs_of(trainers)
+    folder, whole = unbroken(batch)
     broken = tmp_path / "broken"
     with Trainers(job(broken, globalBatchSize=batch), before) as trainers:
         trainers.wait_for_report(lambda report: report.get("step", 0) > 150)  # in epoch 2: 84 steps make one, or 80
@@ -66,7 +83,7 @@ def test_killed_in_the_middle_it_ends_as_if_nothing_had_been(
     assert int(first.split("after step ")[1].split(":")[0]) >= 140
     assert resumed == whole[-len(resumed) :]  # the running epoch's loss and metrics, too
     assert len(resumed) >= EPOCHS - 4
-    (ours, position), (theirs, expected) = end_of(broken), end_of(tmp_path / "whole")
+    (ours, position), (theirs, expected) = end_of(broken), end_of(folder)
     assert position["step"] == expected["step"] == EPOCHS * -(-8000 // batch)
     assert position["stopping"]["best"] == pytest.approx(expected["stopping"]["best"], rel=1e-5)
     assert list(ours) == list(theirs)

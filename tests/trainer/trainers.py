@@ -5,10 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -17,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from tests.trainer import nursery
 from tests.trainer.gang import PROGRAMS, ROOT, free_ports, member_names
 
 TIMEOUT = 240.0
@@ -75,6 +74,7 @@ class Trainers:
         cwd: Path | None = None,
         env: Mapping[str, str] | None = None,
         pass_fds: Sequence[int] = (),
+        cold: bool = False,
     ) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="trainers-")
         self.folder = Path(self._folder.name)
@@ -92,15 +92,13 @@ class Trainers:
             if members > 1:
                 own["TF_CONFIG"] = json.dumps({"cluster": cluster, "task": {"type": role, "index": int(index)}})
             with (self.folder / f"{name}.log").open("wb") as output:
-                process = subprocess.Popen(
-                    [sys.executable, *program],
+                process = nursery.start(
+                    program,
                     env={**_clean_environment(), **own},
+                    output=output,
                     cwd=cwd or self.folder,
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
                     pass_fds=pass_fds,
+                    cold=cold,
                 )
             self.processes.append(process)
 
@@ -111,9 +109,7 @@ class Trainers:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for process in self.processes:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            nursery.end(process)
         self._listener.close()
         self._folder.cleanup()
 

@@ -1,11 +1,12 @@
 """A `fit` script that knows nothing of checkpoints: Adam, shuffled data, validation, callbacks with a memory.
 
     resume_fit.py [numpy|dataset|unknown] [--die-at STEP | --term-at STEP] [--epochs N] [--fits N] [--dropout]
-                  [--lazy] [--stop] [--grouped] [--term-rank RANK] [--pause SECONDS]
+                  [--lazy] [--stop] [--grouped] [--term-rank RANK] [--pause SECONDS] [--wait-at STEP FILE]
 
 With --die-at the process that is the chief kills itself (SIGKILL) after that many steps of its own. With --grouped no
 callback looks at single batches, so that the hooks run several steps in one call. SIGTERM comes to the member of
---term-rank, or with -1 to all of them, a few milliseconds apart.
+--term-rank, or with -1 to all of them, a few milliseconds apart. --wait-at stands after that step of the training until
+there is such a file.
 """
 
 import argparse
@@ -42,6 +43,7 @@ parser.add_argument("--lazy", action="store_true")
 parser.add_argument("--stop", action="store_true")
 parser.add_argument("--grouped", action="store_true")
 parser.add_argument("--seed", type=int, default=7)
+parser.add_argument("--wait-at", nargs=2, default=[])
 args = parser.parse_args()
 EXAMPLES, BATCH = 200, 24  # a last batch of 8 in each epoch of 9
 
@@ -76,6 +78,9 @@ class Death(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         done[0] += 1
         time.sleep(args.pause)
+        if args.wait_at and int(model.optimizer.iterations.numpy()) == int(args.wait_at[0]):
+            while not os.path.exists(args.wait_at[1]):
+                time.sleep(0.05)
         if done[0] == args.term_at and args.term_rank in (-1, rank):
             threading.Timer(0.005 * rank, os.kill, (os.getpid(), signal.SIGTERM)).start()
         if args.die_at and done[0] >= args.die_at and is_chief:

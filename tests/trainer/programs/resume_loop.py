@@ -1,10 +1,10 @@
 """A custom loop with trainingjob.checkpoint: Keras model, optimizer, a variable and a random generator of its own.
 
     resume_loop.py [--die-at STEP] [--term-at STEP [--term-rank RANK]] [--steps N] [--units N] [--pause SECONDS]
-                   [--chief-only]
+                   [--chief-only] [--wait-at STEP FILE]…
 
 SIGTERM comes to the member of that rank, or to all, RANK times 30 ms apart; the step it comes in is the given one.
-With --chief-only no other member calls `save`.
+With --chief-only no other member calls `save`. --wait-at stands after that step until there is such a file.
 """
 
 import argparse
@@ -31,6 +31,7 @@ parser.add_argument("--chief-only", action="store_true")
 parser.add_argument("--pause", type=float, default=0.0)
 parser.add_argument("--steps", type=int, default=40)
 parser.add_argument("--units", type=int, default=8)
+parser.add_argument("--wait-at", nargs=2, action="append", default=[])
 args = parser.parse_args()
 
 several = len(json.loads(os.environ.get("TF_CONFIG", "{}")).get("cluster", {})) > 1
@@ -81,6 +82,9 @@ for step in range(state.step, args.steps):
     time.sleep(args.pause)
     if rank == 0 or not args.chief_only:
         state.save(step + 1, seen=seen)
+    for at, file in args.wait_at:
+        while step + 1 == int(at) and not os.path.exists(file):
+            time.sleep(0.05)
     if args.die_at == step + 1 and rank == 0:
         os.kill(os.getpid(), signal.SIGKILL)
 

@@ -1,0 +1,106 @@
+"""Imports TensorFlow once, and forks a process for each program that it is told: the other end of `nursery.py`.
+
+    python nursery_server.py FD
+
+`FD` is a Unix socket of packets. Each is JSON (`env`, `cwd`, `script` or `module`, `arguments`, `command`, `hooked`)
+with two files: the output, and a pipe that gets the exit status (negative: a signal). The answer is the process's
+number. This process starts no thread and makes no tensor, so nothing of TensorFlow's is shared but its code.
+"""
+
+import contextlib
+import gc
+import importlib.util
+import json
+import os
+import random
+import selectors
+import socket
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+
+def main(control: socket.socket) -> tuple[dict[str, Any], int] | None:
+    """Serve; return in each child what it is to become, and in the server None when nobody asks any more."""
+    __import__("tf_keras" if os.environ.get("TF_USE_LEGACY_KERAS") else "tensorflow")
+    gc.collect()
+    gc.freeze()  # the children leave the pages of what is there shared
+    with selectors.DefaultSelector() as waiting:
+        waiting.register(control, selectors.EVENT_READ)
+        while True:
+            for key, _ in waiting.select():
+                if key.data is not None:
+                    waiting.unregister(key.fd)
+                    _tell_end(key.fd, *key.data)
+                    continue
+                data, files, _, _ = socket.recv_fds(control, 1 << 20, 2)
+                if not data:
+                    return None
+                output, status = files
+                ready, started = os.pipe()
+                pid = os.fork()
+                if pid == 0:
+                    os.setsid()
+                    control.detach()
+                    theirs = [
+                        file for each in waiting.get_map().values() for file in (each.fd, *(each.data or ())[1:])
+                    ]
+                    for file in (ready, started, status, *theirs):
+                        os.close(file)
+                    return json.loads(data), output
+                os.close(started)
+                os.close(output)
+                os.read(ready, 1)  # until the child is in a session of its own
+                os.close(ready)
+                control.send(str(pid).encode())
+                waiting.register(os.pidfd_open(pid), selectors.EVENT_READ, (pid, status))
+
+
+def _tell_end(pidfd: int, pid: int, status: int) -> None:
+    os.close(pidfd)
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    with contextlib.suppress(BrokenPipeError):  # nobody wants to know
+        os.write(status, str(code).encode())
+    os.close(status)
+
+
+def become(told: dict[str, Any], output: int) -> None:
+    """Have the program's output, environment, folder and path, and random numbers of one's own."""
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    os.close(output)
+    os.environ.clear()
+    os.environ.update(told["env"])
+    os.chdir(told["cwd"])
+    inherited = INHERITED.split(os.pathsep)
+    path = [entry for entry in told["env"].get("PYTHONPATH", "").split(os.pathsep) if entry]
+    sys.path[:] = ["", *path, *(entry for entry in sys.path[1:] if entry not in inherited)]
+    sys.argv = [told["script"] or told["module"], *told["arguments"]]
+    sys.orig_argv = list(told["command"])
+    sys.path_importer_cache.clear()
+    if told["env"].get("PYTHONFAULTHANDLER"):
+        import faulthandler
+
+        faulthandler.enable()
+    random.seed()
+    if "numpy.random" in sys.modules:
+        sys.modules["numpy.random"].seed()
+
+
+def standby() -> ModuleType:
+    """Return the module with the way to run a program, without its package: some programs run with nothing of ours."""
+    file = Path(__file__).resolve().parents[2] / "trainer_image/trainingjob_hooks/standby.py"
+    spec = importlib.util.spec_from_file_location("_standby", file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+INHERITED = os.environ.get("PYTHONPATH", "")
+if __name__ == "__main__":
+    run = standby()._run
+    found = main(socket.socket(fileno=int(sys.argv[1])))
+    if found is not None:
+        become(*found)
+        run(found[0])
