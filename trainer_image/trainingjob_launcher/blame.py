@@ -26,8 +26,12 @@ _NOISE = re.compile(
     re.IGNORECASE,
 )
 _LINES_THAT_SPEAK = 15
-#: TensorFlow tells at length that all is well, also of connections: `I0000 00:00:…`, `2026-…: I tensorflow/…`.
-_INFORMATION = re.compile(r"^(?:I[0-9]{4} [0-9:.]+ |[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9:.]+: I )")
+#: TensorFlow tells at length that all is well, also of connections: `I0000 00:00:…`, `2026-…: I tensorflow/…`. It
+#: lists the cluster's tasks, and says that it does not log to a file yet.
+_INFORMATION = re.compile(
+    r"^(?:I[0-9]{4} [0-9:.]+ |[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9:.]+: I |/job:\w+/replica:\d+/task:\d+\s*$|"
+    r"WARNING: All log messages before absl::InitializeLog\(\) is called are written to STDERR)"
+)
 #: A program ends with these on purpose, to be started again: 42 as it likes, 77 after it has saved, 143 by SIGTERM.
 RESTART_CODES = frozenset({42, 77, 143})
 #: Kubernetes' own word for a container that was killed for that; ours for a trainer in one that goes on.

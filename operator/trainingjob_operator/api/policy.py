@@ -63,8 +63,9 @@ class Restart(Model):
     """How the gang restarts."""
 
     warm_standby: bool = False
-    """Whether each member keeps a process that has imported TensorFlow and waits: a restart then takes a second or
-    two instead of five to eight. It needs about 540 MB within the container's limit, and is given up first."""
+    """Whether each member keeps a process that has imported TensorFlow and waits: a restart then takes one to
+    three seconds instead of five to eight. It needs about 500 MB within the container's limit, and is given up
+    first."""
 
 
 class FailurePolicy(Model):

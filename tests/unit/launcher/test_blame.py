@@ -106,6 +106,8 @@ def test_a_graph_error_of_the_program_is_its_own() -> None:
     [
         "I0000 00:00:1795394280.123456     123 agent.cc:245] Coordination service agent has connected",
         "2026-11-23 00:58:01.123456: I tensorflow/core/distributed_runtime/coordination service: Barrier has passed",
+        "WARNING: All log messages before absl::InitializeLog() is called are written to STDERR",
+        "/job:worker/replica:0/task:0",
     ],
 )
 def test_what_tensorflow_tells_when_all_is_well_is_neither_an_echo_nor_a_cause(line: str) -> None:

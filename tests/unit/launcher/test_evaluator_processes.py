@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.launcher.processes import Gang, Intake, Launcher, gone
+from tests.unit.launcher.processes import Gang, Intake, Launcher, gone, kill
 from trainingjob_launcher.rendezvous import listening_socket
 
 DOCUMENT = json.dumps({"version": 1, "checkpoint": {"path": "/checkpoints"}, "evaluator": True})
@@ -83,12 +83,13 @@ def test_one_that_fails_ends_alone_and_the_next_takes_its_place(gang: Gang, go: 
         .splitlines()[-1]
         .startswith("trainingjob: the evaluation has failed, the job goes on: evaluator-0: TrainerFailed")
     )
-    second = evaluator(gang, "print('here'); import signal; signal.pause()", incarnation=2)
-    second.line("here")
+    second = evaluator(gang, "import os, signal; print('pid', os.getpid()); signal.pause()", incarnation=2)
+    its_trainer = int(second.line("pid").split()[1])
     for name in ("chief-0", "worker-0"):
         gang[name].line("ready")
         assert gang[name].process.poll() is None
     second.process.send_signal(signal.SIGKILL)
+    kill(its_trainer)  # in a pod the kernel does this: process 1 is gone
     gang["chief-0"].line("trainingjob: evaluator-0 is lost")
     # Open both ways, it waits for no reader, and holds for each the byte that it takes.
     with go.open("r+b", buffering=0) as gate:
