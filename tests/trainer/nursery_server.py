@@ -7,6 +7,7 @@ with two files: the output, and a pipe that gets the exit status (negative: a si
 number. This process starts no thread and makes no tensor, so nothing of TensorFlow's is shared but its code.
 """
 
+import atexit
 import contextlib
 import gc
 import importlib.util
@@ -16,9 +17,10 @@ import random
 import selectors
 import socket
 import sys
+import threading
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
 
 def main(control: socket.socket) -> tuple[dict[str, Any], int] | None:
@@ -97,10 +99,31 @@ def standby() -> ModuleType:
     return module
 
 
+def end(code: Any) -> NoReturn:
+    """End as the interpreter does, but for taking itself apart.
+
+    Then threads of tf.data may wait for the interpreter, and it for them: that is TensorFlow's, at the end of any
+    program, but a test of something else shall not hang on it. Programs that start cold end as always.
+    """
+    if code is not None and not isinstance(code, int):
+        print(code, file=sys.stderr)
+        code = 1
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(ValueError, OSError):  # the program has closed it
+            stream.flush()
+    os._exit((code or 0) & 0xFF)
+
+
 INHERITED = os.environ.get("PYTHONPATH", "")
 if __name__ == "__main__":
     run = standby()._run
     found = main(socket.socket(fileno=int(sys.argv[1])))
     if found is not None:
         become(*found)
-        run(found[0])
+        try:
+            run(found[0])
+        except SystemExit as left:
+            end(left.code)
+        end(0)
