@@ -34,7 +34,7 @@ def read_container(main: Reader, draft: Draft, command: "Sequence[str] | None") 
 
 
 def _ports(main: Reader, draft: Draft) -> None:
-    for index, port in enumerate(main.items("ports")):
+    for index, port in main.numbered("ports"):
         if not isinstance(port, dict):
             main.note(Level.LOST, f"ports[{index}]", port, "is no port, and is left out")
         elif port.get("name") == _TFJOB_PORT:
@@ -100,7 +100,7 @@ def _environment(main: Reader, draft: Draft) -> None:
     env: dict[str, dict[str, Any]] = {}
     other: dict[str, dict[str, Any]] = {}
     seen: dict[str, Any] = {}
-    for index, item in enumerate(main.items("env")):
+    for index, item in main.numbered("env"):
         name = item.get("name") if isinstance(item, dict) else None
         at = f"env[{name}]" if isinstance(name, str) and name else f"env[{index}]"
         if accepted.own_env(name):

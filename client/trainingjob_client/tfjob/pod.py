@@ -64,7 +64,7 @@ def _tell_security(spec: Reader, draft: Draft) -> None:
 def split_containers(spec: Reader) -> tuple[Reader, list[dict[str, Any]]]:
     """Return (the container that trains, the others as sidecars that end with it)."""
     found = []
-    for index, container in enumerate(spec.items("containers")):
+    for index, container in spec.numbered("containers"):
         if isinstance(container, dict):
             found.append(container)
         else:
@@ -106,7 +106,7 @@ def _sidecar(spec: Reader, container: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _init_containers(spec: Reader) -> list[dict[str, Any]]:
     out = []
-    for index, container in enumerate(spec.items("initContainers")):
+    for index, container in spec.numbered("initContainers"):
         if isinstance(container, dict):
             out.append(copy.deepcopy(container))
         else:

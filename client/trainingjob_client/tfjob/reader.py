@@ -57,8 +57,12 @@ class Reader:
 
     def items(self, key: str) -> list[Any]:
         """Return a list without its nulls; empty when there is none."""
+        return [item for _, item in self.numbered(key)]
+
+    def numbered(self, key: str) -> list[tuple[int, Any]]:
+        """Return a list without its nulls, each item with its place in the list as it was given."""
         value = self._take(key, list, "a list")
-        return [item for item in value or () if item is not None]
+        return [(index, item) for index, item in enumerate(value or ()) if item is not None]
 
     def child(self, key: str) -> "Reader":
         """Return the reader of an object within this one."""

@@ -44,7 +44,7 @@ def read_volumes(spec: Reader, main: Reader, others: list[Fields], draft: Draft)
 
 
 def _volumes(spec: Reader) -> Iterable[Fields]:
-    for index, volume in enumerate(spec.items("volumes")):
+    for index, volume in spec.numbered("volumes"):
         if isinstance(volume, dict) and isinstance(volume.get("name"), str):
             yield {key: value for key, value in volume.items() if value is not None}
         else:
@@ -53,7 +53,7 @@ def _volumes(spec: Reader) -> Iterable[Fields]:
 
 def _mounts(main: Reader) -> Iterable[Fields]:
     seen: set[str] = set()
-    for index, mount in enumerate(main.items("volumeMounts")):
+    for index, mount in main.numbered("volumeMounts"):
         path = mount.get("mountPath") if isinstance(mount, dict) else None
         at = f"volumeMounts[{index}]"
         if not isinstance(path, str) or not isinstance(mount.get("name"), str):

@@ -533,3 +533,8 @@ def test_a_claim_and_its_mount_that_disagree_are_kept_as_they_are() -> None:
     assert made is not None
     assert "volumes" not in made["spec"]
     assert made["spec"]["podTemplate"]["spec"]["volumes"] == [claim]
+
+
+def test_a_note_names_the_place_of_an_item_as_it_was_given() -> None:
+    result = convert(tfjob(container={"ports": [None, -1]}))
+    assert [note.field.rpartition(".")[2] for note in result.notes if "is no port" in note.advice] == ["ports[1]"]
