@@ -23,6 +23,14 @@ import os, signal
 print('pid', os.getpid(), os.environ['TRAININGJOB_GENERATION'], os.environ.get('TF_CONFIG', ''))
 if os.environ['TRAININGJOB_GENERATION'].endswith('.1'): signal.pause()
 """
+#: The same, but the next one ends when it is let go: what it reports as long as it runs may be waited for.
+ENDS_WHEN_LET_GO = """
+import os, signal
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+print('pid', os.getpid(), os.environ['TRAININGJOB_GENERATION'])
+if os.environ['TRAININGJOB_GENERATION'].endswith('.1'): signal.pause()
+signal.sigwait({signal.SIGUSR1})
+"""
 #: Saves on SIGTERM and says so, as trainers do.
 SAVES = """
 import os, signal, sys
@@ -46,6 +54,11 @@ def pids_of(gang: Gang, generation: str) -> dict[str, int]:
     return {name: pid_of(launcher, generation) for name, launcher in gang.members.items()}
 
 
+def let_go(pids: dict[str, int]) -> None:
+    for pid in pids.values():
+        os.kill(pid, signal.SIGUSR1)
+
+
 def ended(gang: Gang, name: str = "chief-0") -> Report:
     return gang[name].report()
 
@@ -60,7 +73,7 @@ def told(intake: Intake, state: str, generation: int) -> Report:
 
 @pytest.mark.parametrize("member", ["chief-0", "worker-0"])
 def test_a_killed_trainer_is_started_again_and_so_are_the_others(gang: Gang, intake: Intake, member: str) -> None:
-    gang.start(ENDS_THE_SECOND_TIME, report_url=intake.url, report_ca=intake.ca, report_interval_seconds=60)
+    gang.start(ENDS_WHEN_LET_GO, report_url=intake.url, report_ca=intake.ca, report_interval_seconds=60)
     first = pids_of(gang, "1.1")
     assert told(intake, "Running", 1).size == 3
     kill(first[member])
@@ -78,6 +91,7 @@ def test_a_killed_trainer_is_started_again_and_so_are_the_others(gang: Gang, int
     )
     assert running.ledger is not None
     assert (running.size, running.ledger.generation, running.ledger.counted) == (3, 2, 1)
+    let_go(second)
     assert gang.codes() == {"chief-0": 0, "worker-0": 0, "worker-1": 0}
     last = ended(gang)
     assert (last.state, last.generation, last.unreachable) == ("Succeeded", 2, ())
@@ -101,7 +115,7 @@ def test_the_next_generation_is_announced_at_once(gang: Gang) -> None:
 
 
 def test_a_lost_launcher_is_waited_for_and_its_next_pod_joins(gang: Gang, intake: Intake) -> None:
-    gang.start(ENDS_THE_SECOND_TIME, report_url=intake.url, report_ca=intake.ca, report_interval_seconds=60)
+    gang.start(ENDS_WHEN_LET_GO, report_url=intake.url, report_ca=intake.ca, report_interval_seconds=60)
     first = pids_of(gang, "1.1")
     gang["worker-1"].process.kill()
     kill(first["worker-1"])  # in a pod the kernel does this: process 1 is gone
@@ -110,12 +124,13 @@ def test_a_lost_launcher_is_waited_for_and_its_next_pod_joins(gang: Gang, intake
     assert restarting.failure is not None
     assert (restarting.failure.member, restarting.failure.reason) == ("worker-1", "MemberLost")
     assert gone(*first.values())
-    command = [sys.executable, "-u", "-S", "-c", ENDS_THE_SECOND_TIME]
+    command = [sys.executable, "-u", "-S", "-c", ENDS_WHEN_LET_GO]
     gang.member("worker", 1, command, 2, incarnation=2)
     running = told(intake, "Running", 2)
     assert running.unreachable == ()
     assert running.ledger is not None
     assert running.ledger.counted == 0, "what a pod's end costs the operator counts"
+    let_go(pids_of(gang, "1.2"))
     assert gang.codes() == {"chief-0": 0, "worker-0": 0, "worker-1": 0}
 
 
@@ -289,13 +304,14 @@ def test_a_chief_that_was_replaced_stops_at_once(gang: Gang, intake: Intake) -> 
 
 def test_a_smaller_gang_asks_the_operator_and_forms_without_the_lost(gang: Gang, intake: Intake) -> None:
     policy = Policy(min_workers=1, elastic_wait=0.3)
-    gang.start(ENDS_THE_SECOND_TIME, policy=policy, report_url=intake.url, report_ca=intake.ca)
+    gang.start(ENDS_WHEN_LET_GO, policy=policy, report_url=intake.url, report_ca=intake.ca)
     first = pids_of(gang, "1.1")
     told(intake, "Running", 1)
     gang["worker-0"].process.kill()
     kill(first["worker-0"])
     running = told(intake, "Running", 2)
     assert (running.size, running.unreachable) == (2, ("worker-0",))
+    let_go({name: pid_of(gang[name], "1.2") for name in ("chief-0", "worker-1")})
     assert gang["chief-0"].wait() == gang["worker-1"].wait() == 0
     assert b"worker-0" not in gang["chief-0"].out
 

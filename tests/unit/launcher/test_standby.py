@@ -13,9 +13,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -25,6 +25,7 @@ from trainingjob_launcher.messages import TrainerExit
 from trainingjob_launcher.standby import Program, Standby, program_of
 from trainingjob_launcher.trainer import Trainer, reap
 
+T = TypeVar("T")
 PATIENCE = 20.0
 #: Tells all that a program can find out about how it was started.
 SHOWS = """
@@ -90,6 +91,18 @@ class Place:
         return await asyncio.wait_for(ended, PATIENCE)
 
 
+def run(scenario: Coroutine[Any, Any, T]) -> T:
+    """Run a scenario. A child that ends when its loop is about to close must not signal it any more."""
+
+    async def until_the_end() -> T:
+        try:
+            return await scenario
+        finally:
+            asyncio.get_running_loop().remove_signal_handler(signal.SIGCHLD)
+
+    return asyncio.run(until_the_end())
+
+
 async def outcome(
     folder: Path, command: list[str], capfd: pytest.CaptureFixture[str], warm: bool
 ) -> tuple[int, str, str]:
@@ -108,8 +121,8 @@ async def outcome(
 def both(
     folder: Path, command: list[str], capfd: pytest.CaptureFixture[str]
 ) -> tuple[tuple[int, str, str], tuple[int, str, str]]:
-    cold = asyncio.run(outcome(folder, command, capfd, False))
-    warm = asyncio.run(outcome(folder, command, capfd, True))
+    cold = run(outcome(folder, command, capfd, False))
+    warm = run(outcome(folder, command, capfd, True))
     return cold, warm
 
 
@@ -178,7 +191,7 @@ def test_files_that_came_while_it_waited_are_found(folder: Path, capfd: pytest.C
         (folder / "main.py").write_text("import late; print(late.WORD)")
         return await place.run(["python3", "main.py"])
 
-    assert asyncio.run(scenario()).code == 0
+    assert run(scenario()).code == 0
     assert capfd.readouterr().out == "late\n"
 
 
@@ -190,7 +203,7 @@ def test_without_a_standby_the_environment_of_the_waiting_holds_nothing_of_a_gen
         place.env |= {"TF_CONFIG": "{}", "TRAININGJOB_SOCKET": "@x", "TRAININGJOB_GENERATION": "1.1", "MINE": "1"}
         (await place.ready(["python3", "main.py"])).close()
 
-    asyncio.run(scenario())
+    run(scenario())
     seen = (folder / "seen").read_text()
     assert "MINE" in seen
     assert not any(name in seen for name in ("TF_CONFIG", "TRAININGJOB_SOCKET", "TRAININGJOB_GENERATION"))
@@ -207,7 +220,7 @@ def test_while_it_waits_it_is_the_first_to_go_and_says_nothing(
         standby = await place.ready(["python3", "main.py"])
         return score_of(standby.pid), await place.run(["python3", "main.py"])
 
-    score, end = asyncio.run(scenario())
+    score, end = run(scenario())
     assert score == "1000"
     own = Path("/proc/self/oom_score_adj").read_text()
     assert capfd.readouterr().out == own
@@ -231,7 +244,7 @@ def test_a_dead_standby_costs_the_cold_start_and_nothing_else(
         await place.wait(lambda: standby.pid is None)
         return await place.run(["python3", "main.py"])
 
-    assert asyncio.run(scenario()).code == 0
+    assert run(scenario()).code == 0
     assert capfd.readouterr().out == "runs\n"
 
 
@@ -248,7 +261,7 @@ def test_a_standby_that_stands_still_costs_half_a_second(folder: Path, capfd: py
         end = await place.run(["python3", "main.py"])
         return end, pid, time.monotonic() - began
 
-    end, pid, seconds = asyncio.run(scenario())
+    end, pid, seconds = run(scenario())
     assert end.code == 0
     assert seconds >= module.ANSWER_SECONDS
     assert not alive(pid)
@@ -268,7 +281,7 @@ def test_one_that_still_imports_is_not_waited_for(folder: Path, capfd: pytest.Ca
         await place.wait((folder / "importing").exists)
         return await place.run(["python3", "main.py"]), pid
 
-    end, pid = asyncio.run(scenario())
+    end, pid = run(scenario())
     assert (end.code, capfd.readouterr().out) == (0, "runs\n")
     assert not alive(pid)
 
@@ -283,9 +296,9 @@ def test_it_imports_in_small_slices(folder: Path) -> None:
         (await Place(folder).ready(["python3", "main.py"], cpus)).close()
         return time.monotonic() - began
 
-    slow = asyncio.run(scenario(1))
+    slow = run(scenario(1))
     assert slow > 1.5
-    assert asyncio.run(scenario(100)) < slow / 1.5
+    assert run(scenario(100)) < slow / 1.5
 
 
 def test_it_imports_faster_where_processors_stand_idle(folder: Path) -> None:
@@ -300,7 +313,7 @@ def test_it_imports_faster_where_processors_stand_idle(folder: Path) -> None:
         standby.close()
         return time.monotonic() - began
 
-    assert asyncio.run(scenario(2.0)) < asyncio.run(scenario(0.0)) / 1.5
+    assert run(scenario(2.0)) < run(scenario(0.0)) / 1.5
 
 
 def test_it_goes_when_memory_runs_short(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -320,7 +333,7 @@ def test_it_goes_when_memory_runs_short(folder: Path, capfd: pytest.CaptureFixtu
         nonlocal used
         used = value
 
-    asyncio.run(scenario())
+    run(scenario())
     said = capfd.readouterr().err
     assert said.count("memory runs short") == 1
     assert "the memory limit has no room for it" in said
@@ -390,7 +403,7 @@ def test_other_commands_have_no_standby_and_it_is_said_why(
         standby.begin({}, None)
         return standby.pid
 
-    assert asyncio.run(scenario()) is None
+    assert run(scenario()) is None
     assert capfd.readouterr().err.count("no warm standby, restarts are cold") == 1
 
 
@@ -406,6 +419,6 @@ def test_without_tensorflow_there_is_no_standby_and_it_is_said_once(
             standby.begin(place.env, str(folder))
             await place.wait(lambda: standby.pid is None)
 
-    asyncio.run(scenario())
+    run(scenario())
     said = capfd.readouterr().err
     assert said.count("restarts are cold: tensorflow: ImportError: no such thing") == 1
