@@ -54,7 +54,7 @@ def test_what_a_replica_does_is_counted_and_its_jobs_are_shown(server: ApiServer
         assert more("reconciles_total", result="defect") == 0
         assert more("api_requests_total", verb="create", resource="pods", code="201") == 3
         assert more("api_requests_total", verb="create", resource="services", code="201") == 1
-        assert more("api_requests_total", verb="apply", resource="trainingjobs", code="200") >= 3
+        assert more("api_requests_total", verb="update", resource="trainingjobs", code="200") >= 3
         assert more("intake_reports_total", code="204") == 1
         assert more("intake_reports_total", code="401") == 1
         assert more("status_writes_total", result="written") == 1

@@ -102,8 +102,9 @@ async def test_it_does_what_a_job_needs(operator: KubeClient, api: Api, namespac
     assert (await operator.list(TRAININGJOBS)).items
     assert (await operator.get(TRAININGJOBS, "mnist", namespace))["metadata"]["uid"] == uid
     for manager in (names.FIELD_MANAGER, names.INTAKE_FIELD_MANAGER):
-        status = {"status": {"display": {"members": "0/1"}}}
-        await operator.apply(TRAININGJOBS, "mnist", status, namespace, field_manager=manager, subresource="status")
+        seen = await operator.get(TRAININGJOBS, "mnist", namespace)
+        body = {"metadata": seen["metadata"], "status": {"display": {"members": "0/1"}}}
+        await operator.replace_status(TRAININGJOBS, "mnist", body, namespace, field_manager=manager)
     owner = {"apiVersion": names.API_VERSION, "kind": names.KIND, "name": "mnist", "uid": uid, "controller": True}
     metadata: Json = {"name": "mnist-chief", "ownerReferences": [owner]}
     service = {"metadata": metadata, "spec": {"clusterIP": "None", "selector": {"a": "b"}}}

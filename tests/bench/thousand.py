@@ -137,7 +137,7 @@ def writes(side: Side, begin: datetime.datetime, end: datetime.datetime) -> list
     seconds = max(1, int((end - begin).total_seconds()))
     counts = [0] * seconds
     for event in side.server.audit():
-        written = event["verb"] == "patch" and event["responseStatus"]["code"] < 300  # the others were conflicts
+        written = event["verb"] == "update" and event["responseStatus"]["code"] < 300  # the others were conflicts
         if written and f"fieldManager={INTAKE_FIELD_MANAGER}" in event["requestURI"]:
             at = (datetime.datetime.fromisoformat(event["requestReceivedTimestamp"]) - begin).total_seconds()
             if 0 <= at < seconds:

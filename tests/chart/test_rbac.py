@@ -18,7 +18,7 @@ def rule(group: str, resource: str, verbs: str, *names: str) -> Rule:
 #: What the operator may do where it runs jobs.
 JOBS = {
     rule("trainingjob.dev", "trainingjobs", "get list watch delete"),
-    rule("trainingjob.dev", "trainingjobs/status", "patch"),
+    rule("trainingjob.dev", "trainingjobs/status", "update"),
     rule("", "pods", "get list watch create delete"),
     rule("", "services", "get create patch"),
     rule("", "configmaps", "create"),

@@ -13,7 +13,7 @@ WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 
 @dataclass(frozen=True)
 class Write:
-    """One write. `what` is like `pods` or `trainingjobs/status`, `manager` the field manager of an apply."""
+    """One write. `what` is like `pods` or `trainingjobs/status`, `manager` its field manager, where it names one."""
 
     verb: str
     what: str
@@ -41,5 +41,5 @@ def writes(user: str, namespace: str) -> list[Write]:
 
 
 def count(found: list[Write]) -> dict[str, int]:
-    """Return how many writes of each kind there were: `patch trainingjobs/status by trainingjob-operator` and so on."""
+    """Return how many writes of each kind there were: `update trainingjobs/status by trainingjob-operator` and so on."""
     return dict(Counter(f"{w.verb} {w.what}" + (f" by {w.manager}" if w.manager else "") for w in found))

@@ -99,10 +99,10 @@ def _check_cost(world: World, request: pytest.FixtureRequest, took: float) -> No
     found = audit.writes(SERVICE_ACCOUNT, world.namespace)
     counts = audit.count(found)
     note(f"the operator's writes for this job: {counts}")
-    metrics = counts.pop("patch trainingjobs/status by trainingjob-operator-intake")
+    metrics = counts.pop("update trainingjobs/status by trainingjob-operator-intake")
     assert counts.pop("create pods") == 3
     assert counts.pop("create services") == 1
-    assert counts.pop("patch trainingjobs/status by trainingjob-operator") <= 4
+    assert counts.pop("update trainingjobs/status by trainingjob-operator") <= 4
     assert counts.pop("create events") == 3
     assert not counts, "nothing else is written"
     assert metrics <= took / 5 + 3, "one for each interval of 5 s, the first and the last"

@@ -53,7 +53,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 - apiGroups: [trainingjob.dev]
   resources: [trainingjobs/status]
   verbs:
-    - patch # the status, by server-side apply; spec and metadata can't be written, nor jobs made
+    - update # the status; spec and metadata can't be written, nor jobs made
 - apiGroups: [""]
   resources: [pods]
   verbs:

@@ -7,7 +7,7 @@ messages. A pod's facts are what the informer keeps, so they are small.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from trainingjob_operator.api import names
 from trainingjob_operator.api.contract import ContractError, Report, member_name
@@ -15,6 +15,8 @@ from trainingjob_operator.api.v1alpha1 import TrainingJobSpec
 from trainingjob_operator.api.validation import Problem, parse_spec
 
 Json = Mapping[str, Any]
+#: Made once: a decision asks for the phase a dozen times.
+_PHASES: Final = {str(phase): phase for phase in names.Phase}
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,7 @@ class JobFact:
     def phase(self) -> names.Phase | None:
         """Phase as last written; None before the first write."""
         value = self.status.get("phase")
-        return names.Phase(value) if isinstance(value, str) and value in set(names.Phase) else None
+        return _PHASES.get(value) if isinstance(value, str) else None
 
     @property
     def formed_generation(self) -> int:

@@ -7,8 +7,8 @@ Pending: not all members' pods run. Starting: all run, the gang has not formed. 
 generation, or all members have been up for `REPORT_GRACE` and nobody reported (the intake may be out of reach, which
 does not stop training). Restarting: it ran, and its generation is over or has lost a member; until the chief reports
 the next. A job that is further along than its status says, after the operator was away, walks through the phases in
-between, each with its true time, so that nobody who watches misses one. Suspended: from any of them but the last
-two, and back to Pending (see suspend.py).
+between, each with its true time, so that nobody who watches misses one (but see `step_towards`). Suspended: from any
+of them but the last two, and back to Pending (see suspend.py).
 """
 
 from datetime import datetime, timedelta
@@ -32,6 +32,8 @@ def observed_phase(job: JobFact, gang: Gang, failed: int, now: datetime) -> tupl
     formed = job.formed_generation
     if job.phase in (Phase.RUNNING, Phase.RESTARTING):
         over = interrupted(job, gang) or (formed > 0 and failed >= formed)
+        if job.phase is Phase.RUNNING and _has_ended(job, gang):
+            over = False
         return (Phase.RESTARTING if over else Phase.RUNNING), None
     if formed > 0 and _of_newest(job, gang) and not gang.chief.lost:
         return Phase.RUNNING, None
@@ -67,20 +69,33 @@ def interrupted(job: JobFact, gang: Gang) -> bool:
     return gang.up < wanted or not gang.chief.up or chief_is_missed(job, gang)
 
 
+def _has_ended(job: JobFact, gang: Gang) -> bool:
+    """Whether the chief has said its last word: what is over then is the job, as soon as its pod says so too."""
+    return bool((job.status.get("training") or {}).get("final")) and _of_newest(job, gang)
+
+
 def _of_newest(job: JobFact, gang: Gang) -> bool:
     """Whether the last report is of the chief's newest pod. A job that was resumed starts with another one."""
     incarnation = (job.status.get("training") or {}).get("incarnation")
     return not isinstance(incarnation, int) or incarnation >= gang.chief.incarnations
 
 
-def step_towards(written: Phase | None, seen: Phase) -> Phase:
-    """Return the next phase to write on the way from the written one to the one seen."""
+def step_towards(written: Phase | None, seen: Phase, *, hurried: bool = False) -> Phase:
+    """Return the next phase to write on the way from the written one to the one seen.
+
+    `hurried`: many jobs wait for a word. What comes before Running is left out then when it is over: the conditions
+    tell its times. Running, Restarting and the end never are.
+    """
     if seen is Phase.RESTARTING:
-        return seen if written in (Phase.RUNNING, Phase.RESTARTING) else step_towards(written, Phase.RUNNING)
+        if written in (Phase.RUNNING, Phase.RESTARTING):
+            return seen
+        return step_towards(written, Phase.RUNNING, hurried=hurried)
     if seen not in _ORDER or (written is Phase.SUSPENDED and seen is Phase.SUCCEEDED):
         return seen
     if written is Phase.RESTARTING:
         return Phase.RUNNING if seen is Phase.SUCCEEDED else seen
     at = _ORDER.index(written) if written in _ORDER else -1
     target = _ORDER.index(seen)
+    if hurried:
+        at = max(at, min(target, _ORDER.index(Phase.RUNNING)) - 1)
     return _ORDER[min(at + 1, target)]

@@ -42,11 +42,13 @@ def decide(
     now: datetime,
     written_at: datetime | None = None,
     met_at: datetime | None = None,
+    *,
+    hurried: bool = False,
 ) -> Plan:
     """Return what to do about a job now. See the module's docstring."""
     if job.deleting or managed_elsewhere(job):
         return Plan()  # of the first the garbage collector removes what it owns
-    s = Situation(job, tuple(pods), tuple(refusals), now, written_at, met_at)
+    s = Situation(job, tuple(pods), tuple(refusals), now, written_at, met_at, hurried)
     if job.phase is not None and job.phase.finished:
         return _finished(s)
     problems = job.problems
@@ -104,7 +106,8 @@ def _progressing(s: Situation, seen: Review, platform: Platform) -> Plan:
     gang = seen.gang
     creates, retry_at = _creates(s, seen, platform)
     observed, due = observed_phase(s.job, gang, seen.failed_generation, s.now)
-    phase = Phase.RESTARTING if restarted_unseen(s.job, observed) else step_towards(s.job.phase, observed)
+    unseen = restarted_unseen(s.job, observed)
+    phase = Phase.RESTARTING if unseen else step_towards(s.job.phase, observed, hurried=s.hurried)
     trouble = None if gang.complete else find_trouble(gang, _of_gang(s.refusals))
     plan = _with_status(
         s,
@@ -140,15 +143,21 @@ def _creates(s: Situation, seen: Review, platform: Platform) -> tuple[tuple[Crea
     waiting = {refusal.subject: refusal.retry_at for refusal in s.refusals if refusal.retry_at > s.now}
     due = [fate for fate in seen.fates if fate.replace_at is not None and fate.replace_at <= s.now]
     wanted = [fate for fate in due if fate.member.name not in waiting]
-    creates = [Create(fate.member.name, _next_pod(s, fate, seen, platform)) for fate in wanted]
     chief = seen.fates[0]
+    # Where there is room for some of an elastic gang only, the chief must be among them: the scheduler takes pods in
+    # the order in which they came.
+    elastic = s.job.spec is not None and s.job.spec.elastic is not None
+    creates = [
+        Create(fate.member.name, _next_pod(s, fate, seen, platform), first=elastic and fate is chief)
+        for fate in wanted
+    ]
     if s.job.spec is not None and needs_service(s.job.spec) and chief in due:
         # The Service leads to the chief's newest pod, and is made before it: where there is a chief's pod there is
         # its Service, so nobody ever has to look for one, also not a replica that takes over between the two.
         if SERVICE in waiting:
             creates.clear()
         elif chief in wanted:
-            creates.insert(0, Create(SERVICE, build_service(s.job, gang.chief.incarnations + 1)))
+            creates.insert(0, Create(SERVICE, build_service(s.job, gang.chief.incarnations + 1), first=True))
     if gang.evaluator is not None and EVALUATOR not in waiting and wants_pod(gang, s.refusals):
         number = gang.evaluator.incarnations + 1
         creates.append(Create(EVALUATOR, build_pod(s.job, names.ROLE_EVALUATOR, 0, number, platform)))
@@ -157,7 +166,7 @@ def _creates(s: Situation, seen: Review, platform: Platform) -> tuple[tuple[Crea
         if LAUNCHER in waiting:
             creates.clear()
         else:
-            creates.insert(0, Create(LAUNCHER, platform.launcher.config_map(s.job.namespace)))
+            creates.insert(0, Create(LAUNCHER, platform.launcher.config_map(s.job.namespace), first=True))
     return tuple(creates), min(waiting.values(), default=None)
 
 
@@ -175,7 +184,7 @@ def _of_gang(refusals: Iterable[Refusal]) -> list[Refusal]:
 def _succeeding(s: Situation, seen: Review) -> Plan:
     gang = seen.gang
     unseen = restarted_unseen(s.job, Phase.SUCCEEDED)
-    phase = Phase.RESTARTING if unseen else step_towards(s.job.phase, Phase.SUCCEEDED)
+    phase = Phase.RESTARTING if unseen else step_towards(s.job.phase, Phase.SUCCEEDED, hurried=s.hurried)
     report = gang.chief.pod.report if gang.chief.pod else None
     plan = _with_status(s, status_of.ending(s.job, seen, phase, None, s.now), more=phase is not Phase.SUCCEEDED)
     events = list(plan.events)

@@ -24,16 +24,20 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Create:
-    """An object to create. `subject` is the member, `service` or `launcher`."""
+    """An object to create. `subject` is the member, `service` or `launcher`.
+
+    `first`: it is there before those after it are made, and without it they are not.
+    """
 
     subject: str
     body: dict[str, Any]
+    first: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to do now. Creates go first: the launcher's ConfigMap, the Service, and then the pods in parallel; after
-    them deletes, a chief's last report, status, events. `delete_job` stands alone: all of the job's goes with it.
+    """What to do now. Creates go first: those that are `first` one by one, then the others in parallel; after them
+    deletes, a chief's last report, status, events. `delete_job` stands alone: all of the job's goes with it.
     """
 
     creates: tuple[Create, ...] = ()
@@ -50,7 +54,8 @@ class Situation:
     """All that a decision rests on.
 
     `written_at` is when this process last wrote the job's status, `met_at` when it first looked at the job: what came
-    to pass before that nobody may have told yet.
+    to pass before that nobody may have told yet. `hurried`: many jobs wait to tell that they
+    have begun, and this is one of them.
     """
 
     job: JobFact
@@ -59,6 +64,7 @@ class Situation:
     now: datetime
     written_at: datetime | None = None
     met_at: datetime | None = None
+    hurried: bool = False
 
     @property
     def since(self) -> datetime:

@@ -99,8 +99,9 @@ class ReportStore:
         self._intervals = {True: min_interval, False: quiet_interval}
         self._limit = limit
         self._slots: OrderedDict[str, _Slot] = OrderedDict()
-        self._later: list[tuple[float, int, str]] = []
-        self._ready: Turns[tuple[int, str]] = Turns()
+        #: Urgent ones wait in a line of their own.
+        self._later: dict[bool, list[tuple[float, int, str]]] = {True: [], False: []}
+        self._ready: dict[bool, Turns[tuple[int, str]]] = {True: Turns(), False: Turns()}
         self._tickets = itertools.count(1)
 
     def __len__(self) -> int:
@@ -215,10 +216,13 @@ class ReportStore:
             self._schedule(uid, slot, self._clock())
         return True
 
-    def take(self) -> str | None:
-        """Return the UID of the job to write next, and note that it is being written; None if none is due."""
-        self._ripen()
-        while (ready := self._ready.pop()) is not None:
+    def take(self, *, urgent: bool) -> str | None:
+        """Return the UID of the job to write next, and note that it is being written; None if none is due.
+
+        `urgent` says which of them: those that are, or those that are not.
+        """
+        self._ripen(urgent)
+        while (ready := self._ready[urgent].pop()) is not None:
             ticket, uid = ready
             slot = self._slots.get(uid)
             if slot is not None and slot.ticket == ticket:
@@ -279,14 +283,15 @@ class ReportStore:
         """Forget a job that is gone."""
         self._slots.pop(uid, None)
 
-    def next_due(self) -> float | None:
-        """Return the seconds until a job is due, 0 if one is, None if none is dirty."""
-        self._ripen()
-        if any(self._live(ticket, uid) for ticket, uid in self._ready):
+    def next_due(self, *, urgent: bool) -> float | None:
+        """Return the seconds until a job is due that is urgent, or is not; 0 if one is, None if none is dirty."""
+        self._ripen(urgent)
+        if any(self._live(ticket, uid) for ticket, uid in self._ready[urgent]):
             return 0.0
-        while self._later and not self._live(self._later[0][1], self._later[0][2]):
-            heapq.heappop(self._later)
-        return max(0.0, self._later[0][0] - self._clock()) if self._later else None
+        later = self._later[urgent]
+        while later and not self._live(later[0][1], later[0][2]):
+            heapq.heappop(later)
+        return max(0.0, later[0][0] - self._clock()) if later else None
 
     def _schedule(self, uid: str, slot: _Slot, now: float) -> None:
         due = now
@@ -296,17 +301,16 @@ class ReportStore:
 
     def _push(self, uid: str, slot: _Slot, due: float) -> None:
         slot.due, slot.ticket = due, next(self._tickets)
-        heapq.heappush(self._later, (due, slot.ticket, uid))
+        heapq.heappush(self._later[slot.entry.urgent], (due, slot.ticket, uid))
         self.on_dirty()
 
-    def _ripen(self) -> None:
-        """Move what is due from the heap to the two queues."""
-        now = self._clock() + _EARLY
-        while self._later and self._later[0][0] <= now:
-            _, ticket, uid = heapq.heappop(self._later)
+    def _ripen(self, urgent: bool) -> None:
+        """Let what is due from the heap stand in line."""
+        now, later = self._clock() + _EARLY, self._later[urgent]
+        while later and later[0][0] <= now:
+            _, ticket, uid = heapq.heappop(later)
             if self._live(ticket, uid):
-                entry = self._slots[uid].entry
-                self._ready.push(entry.namespace, entry.urgent, (ticket, uid))
+                self._ready[urgent].push(self._slots[uid].entry.namespace, (ticket, uid))
 
     def _live(self, ticket: int, uid: str) -> bool:
         slot = self._slots.get(uid)

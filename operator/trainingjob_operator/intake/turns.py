@@ -1,7 +1,7 @@
-"""Whose status is written next, when more are due than may be written. Pure.
+"""Whose turn it is, when more wait than can be served. Pure.
 
-Urgent ones go first, and namespaces take turns, also those that have nothing urgent. Otherwise thirty jobs that
-change their state twice a second, which makes every report of theirs urgent, would keep all others out for ever.
+Namespaces take turns, however many items each of them has: otherwise a team with thirty jobs that change their state
+twice a second would keep all others out.
 """
 
 from collections import OrderedDict, deque
@@ -10,40 +10,27 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-#: After so many urgent ones in a row it is the turn of a namespace that has none, if there is one.
-_IN_A_ROW = 3
-
 
 class Turns(Generic[T]):
-    """Items that wait, each of a namespace and urgent or not."""
+    """Items that wait, each of a namespace; those of one namespace in the order in which they came."""
 
     def __init__(self) -> None:
-        self._lanes: dict[bool, OrderedDict[str, deque[T]]] = {True: OrderedDict(), False: OrderedDict()}
-        self._in_a_row = 0
+        self._lines: OrderedDict[str, deque[T]] = OrderedDict()
 
     def __iter__(self) -> Iterator[T]:
-        for lane in self._lanes.values():
-            for items in lane.values():
-                yield from items
+        for items in self._lines.values():
+            yield from items
 
-    def push(self, namespace: str, urgent: bool, item: T) -> None:
-        """Put an item behind those of its namespace and urgency."""
-        self._lanes[urgent].setdefault(namespace, deque()).append(item)
+    def push(self, namespace: str, item: T) -> None:
+        """Put an item behind those of its namespace."""
+        self._lines.setdefault(namespace, deque()).append(item)
 
     def pop(self) -> T | None:
         """Return the item whose turn it is, None if there is none."""
-        urgent, plain = self._lanes[True], self._lanes[False]
-        calm = next((namespace for namespace in plain if namespace not in urgent), None)
-        if urgent and (calm is None or self._in_a_row < _IN_A_ROW):
-            self._in_a_row = 0 if calm is None else self._in_a_row + 1
-            return self._take(urgent, next(iter(urgent)))
-        self._in_a_row = 0
-        return None if calm is None else self._take(plain, calm)
-
-    @staticmethod
-    def _take(lane: OrderedDict[str, deque[T]], namespace: str) -> T:
-        items = lane.pop(namespace)
+        if not self._lines:
+            return None
+        namespace, items = self._lines.popitem(last=False)
         item = items.popleft()
         if items:
-            lane[namespace] = items  # behind the others
+            self._lines[namespace] = items  # behind the others
         return item

@@ -18,6 +18,7 @@ from trainingjob_operator.core.goodput import account, shown_beat
 from trainingjob_operator.core.history import Order, Sample, extend, in_time, knows_progress, unseen
 from trainingjob_operator.core.numbers import plain_number
 from trainingjob_operator.core.observe import parse_time
+from trainingjob_operator.core.sections import COLUMNS, METRICS
 from trainingjob_operator.core.telemetry import telemetry_status
 from trainingjob_operator.intake.gang import Lost, chief_lost, gang_status
 from trainingjob_operator.intake.pending import NOTHING, Pending
@@ -27,9 +28,6 @@ Json = Mapping[str, Any]
 #: What a report without progress says nothing about, and therefore leaves as it was.
 _PROGRESS = ("step", "totalSteps", "epoch", "totalEpochs", "percent", "metrics")
 _DISPLAY = ("progress", "epoch", "loss", "metric")
-#: What of `display` is the intake's.
-_COLUMNS = (*_DISPLAY, "speed", "eta", "goodput")
-_SECTIONS = ("training", "telemetry", "goodput", "gang")
 #: States of a report whose progress is that of a generation that is over.
 _OVER = ("Forming", "Restarting", "Terminated")
 #: How a job is reported on that says nothing of it.
@@ -53,7 +51,7 @@ def fragment(
     pending: Pending | None = None,
     lost: Lost | None = None,
 ) -> dict[str, Any]:
-    """Return all that the intake's field manager owns of the status, as it is after a report.
+    """Return the intake's part of the status (see core/sections.py), as it is after a report.
 
     `received_at` is seconds since 1970 by the operator's clock. `previous` is the job's status as it is, `reporting`
     its spec's, `pending` what was said since, this report included; `lost` is what workers said of the chief. A
@@ -120,7 +118,7 @@ def late_fragment(
     gang = {name: value for name, value in gang.items() if name != "chiefLost"}
     gang |= {"chiefLost": notice} if notice else {}
     training = {name: value for name, value in old.items() if name not in ("history", "best")} | lasting
-    out = _kept(previous, _SECTIONS) | {"display": _kept(previous.get("display"), _COLUMNS)}
+    out = _kept(previous, METRICS) | {"display": _kept(previous.get("display"), COLUMNS)}
     out |= {"training": training, "gang": gang}
     return {name: value for name, value in out.items() if value or name == "display"}
 

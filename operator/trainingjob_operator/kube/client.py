@@ -235,6 +235,33 @@ class KubeClient:
             "update", resource.plural, "PUT", resource.path(namespace, name), body=body, retry="refused"
         )
 
+    async def replace_status(
+        self,
+        resource: Resource,
+        name: str,
+        body: Mapping[str, Any],
+        namespace: str | None = None,
+        *,
+        field_manager: str,
+    ) -> Json:
+        """Write the whole `status` of an object; of the rest of `body` only the metadata count, as in `replace`.
+
+        It may be sent twice, because then the second one conflicts with the first: read the object again, as always.
+
+        Raises:
+            ValueError: see `replace`.
+        """
+        if not (body.get("metadata") or {}).get("resourceVersion"):
+            raise ValueError(f"status of {resource.plural} {name!r}: metadata.resourceVersion is missing")
+        return await self._http.request(
+            "update",
+            resource.plural,
+            "PUT",
+            resource.path(namespace, name, "status"),
+            params={"fieldManager": field_manager},
+            body={"apiVersion": resource.api_version, "kind": resource.kind, **body},
+        )
+
     def watch(
         self,
         resource: Resource,

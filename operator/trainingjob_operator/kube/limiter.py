@@ -43,14 +43,19 @@ class TokenBucket:
             return 0.0
         return (1 - self._tokens) / self._rate
 
-    async def acquire(self) -> None:
-        """Wait for a token. A cancelled waiter gives its token back."""
+    def take_ahead(self) -> float:
+        """Take a token, be it one that is not there yet, and return in how many seconds it is."""
         self._refill()
         self._tokens -= 1
-        if self._tokens >= 0:
+        return max(0.0, -self._tokens / self._rate)
+
+    async def acquire(self) -> None:
+        """Wait for a token. A cancelled waiter gives its token back."""
+        wait = self.take_ahead()
+        if wait == 0:
             return
         try:
-            await self._sleep(-self._tokens / self._rate)
+            await self._sleep(wait)
         except BaseException:
             self._tokens += 1
             raise

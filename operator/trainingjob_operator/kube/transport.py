@@ -31,6 +31,9 @@ class Options:
     attempts: int = 5
     backoff: Backoff = field(default_factory=Backoff)
     longest_wait: float = 30.0
+    #: Requests under way at once, besides watches: each has a connection, with its handshake and its memory, and the
+    #: API server does no more at once for having more of them.
+    parallel: int = 32
     user_agent: str = "trainingjob-operator"
 
 
@@ -55,10 +58,11 @@ class Transport:
         self._on_request = on_request
         self._sleep = sleep
         self._session: aiohttp.ClientSession | None = None
+        self._free = asyncio.Semaphore(self.options.parallel)
 
     async def open(self) -> None:
         """Make the session."""
-        connector = aiohttp.TCPConnector(ssl=self._ssl if self._ssl is not None else True, limit=100)
+        connector = aiohttp.TCPConnector(ssl=self._ssl if self._ssl is not None else True, limit=0)
         self._session = aiohttp.ClientSession(
             connector=connector,
             timeout=aiohttp.ClientTimeout(total=self.options.timeout, sock_connect=self.options.connect_timeout),
@@ -125,9 +129,10 @@ class Transport:
         while True:
             await self.throttle()
             try:
-                return await self._attempt(
-                    verb, resource, method, path, params=dict(params or {}), data=data, headers=headers
-                )
+                async with self._free:
+                    return await self._attempt(
+                        verb, resource, method, path, params=dict(params or {}), data=data, headers=headers
+                    )
             except ApiError as error:
                 repeatable = error.status == 429 or (error.transient and retry == "always")
                 if not repeatable or attempt + 1 >= self.options.attempts:

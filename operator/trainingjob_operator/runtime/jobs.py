@@ -9,12 +9,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from trainingjob_operator.core.observe import JobFact, observe_job
-from trainingjob_operator.runtime.packed import pack
+from trainingjob_operator.core.sections import METRICS
+from trainingjob_operator.runtime.packed import pack, slim, unpack
 
 #: What of status.training concerns the reconciler: that a generation formed, or ended, and where it went on.
 _TRAINING_FACTS = ("incarnation", "generation", "state", "resumedStep", "final")
-#: What of a status is the intake's, or shows it.
-_METRICS = ("training", "telemetry", "goodput", "display", "gang")
+#: What of a status is the intake's, or only shown.
+_NO_NEWS = (*METRICS, "display")
+#: So many facts are kept: a fact is as large as its object, and is read from it in a millisecond.
+MAX_FACTS = 500
 #: So many jobs that are gone are remembered, against answers and events that come late.
 MAX_GONE = 10_000
 
@@ -34,7 +37,7 @@ class JobCache:
         self._on_change = on_change
         self._on_seen = on_seen
         self._bodies: dict[str, Mapping[str, Any]] = {}
-        self._facts: dict[str, JobFact] = {}
+        self._facts: OrderedDict[str, JobFact] = OrderedDict()
         self._names: dict[tuple[str, str], str] = {}
         self._gone: OrderedDict[str, None] = OrderedDict()
 
@@ -54,6 +57,8 @@ class JobCache:
             return None
         if uid not in self._facts:
             self._facts[uid] = observe_job(self._bodies[uid])
+            if len(self._facts) > MAX_FACTS:
+                self._facts.popitem(last=False)
         return self._facts[uid]
 
     def find(self, namespace: str, name: str) -> Mapping[str, Any] | None:
@@ -62,16 +67,16 @@ class JobCache:
         return self._bodies.get(uid) if uid is not None else None
 
     def put(self, body: Mapping[str, Any], *, quiet: bool = False) -> None:
-        """Take an object; one that is older than what is known is dropped. `quiet` is for answers to own writes.
+        """Take an object; one that is not later than what is known is dropped. `quiet` is for answers to own writes.
 
         An answer to a write may come after the watch told that the job is gone: a UID never comes back.
         """
         metadata = body.get("metadata", {})
         uid = metadata.get("uid", "")
         known = self._bodies.get(uid)
-        if not uid or uid in self._gone or (known is not None and _version(body) < _version(known)):
+        if not uid or uid in self._gone or (known is not None and not _is_later(body, known)):
             return
-        self._bodies[uid] = pack(body)
+        self._bodies[uid] = pack(slim(unpack(body)))
         self._facts.pop(uid, None)
         key = (metadata.get("namespace", ""), metadata.get("name", ""))
         replaced = self._names.get(key)
@@ -116,6 +121,13 @@ def parse_version(text: str) -> int:
     return int(text) if text.isdecimal() else 0
 
 
+def _is_later(body: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
+    """Whether it is another version than the known one and no older one: the watch tells our own writes again."""
+    if body.get("metadata", {}).get("resourceVersion") == known.get("metadata", {}).get("resourceVersion"):
+        return False
+    return _version(body) >= _version(known)
+
+
 def _version(body: Mapping[str, Any]) -> int:
     return parse_version(str(body.get("metadata", {}).get("resourceVersion", "0")))
 
@@ -126,7 +138,7 @@ def _essence(body: Mapping[str, Any]) -> tuple[Any, ...]:
     return (
         metadata.get("generation"),
         metadata.get("deletionTimestamp"),
-        {name: value for name, value in status.items() if name not in _METRICS},
+        {name: value for name, value in status.items() if name not in _NO_NEWS},
         tuple(training.get(name) for name in _TRAINING_FACTS),
         _gang_facts(status.get("gang") or {}),
     )

@@ -15,12 +15,13 @@ from typing import Any
 
 from trainingjob_operator.api import names
 from trainingjob_operator.api.contract import Report
+from trainingjob_operator.api.names import Phase
 from trainingjob_operator.core.observe import JobFact, PodFact, observe_pod
 from trainingjob_operator.core.platform import Platform
 from trainingjob_operator.intake import keys
 from trainingjob_operator.intake.authority import Trust
 from trainingjob_operator.intake.certificates import service_names
-from trainingjob_operator.intake.flusher import Flusher
+from trainingjob_operator.intake.flusher import Flusher, Joined
 from trainingjob_operator.intake.limits import ReportRates
 from trainingjob_operator.intake.listener import IntakeServer
 from trainingjob_operator.intake.server import Intake, make_app
@@ -35,9 +36,11 @@ from trainingjob_operator.kube.informer import Informer
 from trainingjob_operator.kube.lease import LeaderElector
 from trainingjob_operator.kube.limiter import TokenBucket
 from trainingjob_operator.kube.resources import PODS, TRAININGJOBS
-from trainingjob_operator.runtime import intake_facts, launcher_archive, telemetry_sources
+from trainingjob_operator.runtime import early_status, intake_facts, launcher_archive, telemetry_sources
+from trainingjob_operator.runtime.early_status import EarlyStatus
 from trainingjob_operator.runtime.events import EventRecorder
 from trainingjob_operator.runtime.jobs import JobCache, parse_version
+from trainingjob_operator.runtime.lanes import Lane
 from trainingjob_operator.runtime.node_pools import load_node_pools
 from trainingjob_operator.runtime.pods import PodCache
 from trainingjob_operator.runtime.queue import WorkQueue
@@ -62,7 +65,7 @@ class OperatorProcess:
         self.error: BaseException | None = None
         self._settings = settings
         self._on_death = on_death
-        self._queue: WorkQueue[str] = WorkQueue(base=0.5, limit=60.0)
+        self._queue: WorkQueue[str] = WorkQueue(base=0.5, limit=60.0, lane_of=self._lane_of)
         self._jobs = JobCache(self._queue.add, self._job_seen)
         self._supervisor = Supervisor(self._die)
         self._exit = AsyncExitStack()
@@ -104,6 +107,8 @@ class OperatorProcess:
             reports_client,
             lambda uid: intake_facts.status_fact(self._jobs, uid),
             limiter=TokenBucket(s.status_rate, max(1, int(s.status_rate))),
+            urgent=TokenBucket(s.qps, s.burst),
+            companion=self._accompany,
             remember=self._jobs.put,
             on_flush=counters.status_write,
         )
@@ -132,7 +137,7 @@ class OperatorProcess:
             launcher=launcher_archive.build(),
             node_pools=pools,
         )
-        reconciler = Reconciler(
+        self._reconciler = Reconciler(
             client,
             self._jobs,
             pods,
@@ -140,6 +145,7 @@ class OperatorProcess:
             self,
             events,
             lambda: datetime.now(UTC),
+            EarlyStatus(TokenBucket(early_status.RATE, early_status.BURST), time.monotonic),
         )
         certificate = ServingCertificate(trust.signer, service_names(s.intake_service, s.namespace), ["127.0.0.1"])
         intake = Intake(
@@ -186,7 +192,7 @@ class OperatorProcess:
         self._supervisor.start("event recorder", events.run())
         self._supervisor.start("resync", resync(relist, self._everything, RESYNC_SECONDS, random.random))
         self._supervisor.start("election", self._elector.run(), may_end=True)
-        self._supervisor.start("leader", self._lead(reconciler))
+        self._supervisor.start("leader", self._lead())
 
     async def stop(self) -> None:
         """Stop working, hand the lead over, write what metrics are left, and close."""
@@ -227,13 +233,16 @@ class OperatorProcess:
         """Whether the caches are filled, so that reports can be judged."""
         return self._listed and all(informer.synced.is_set() for informer in self._pods)
 
+    def _accompany(self, uid: str, resource_version: str, status: Mapping[str, Any]) -> Joined | None:
+        return self._reconciler.accompany(uid, resource_version, status)
+
     async def deliver(self, job: JobFact, report: Report) -> None:
         """Bring a final report into status.training now; what fails here is tried again by the flusher."""
         pods = (pod for informer in self._pods for pod in informer.of_owner(job.uid))
         self._store.put(job.uid, job.namespace, job.name, report, intake_facts.said_at(report, pods))
         await self._flusher.flush_now(job.uid)
 
-    async def _lead(self, reconciler: Reconciler) -> None:
+    async def _lead(self) -> None:
         await self._elector.leading.wait()
         for informer in self._pods:
             await informer.synced.wait()
@@ -241,7 +250,7 @@ class OperatorProcess:
         logger.info("leading: %d jobs", len(self._jobs))
         async with asyncio.TaskGroup() as group:
             for _ in range(self._settings.workers):
-                group.create_task(work(self._queue, reconciler.reconcile, self._telemetry.counters.reconcile))
+                group.create_task(work(self._queue, self._reconciler.reconcile, self._telemetry.counters.reconcile))
 
     def _job_seen(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
         """Count failures on the leading replica: the other sees them too."""
@@ -249,6 +258,21 @@ class OperatorProcess:
             reason = new_failure(before, after)
             if reason is not None:
                 self._telemetry.counters.failure(reason)
+
+    def _lane_of(self, uid: str) -> tuple[Lane, str]:
+        """Return what a job needs, at a glance: the reconciler finds out what exactly."""
+        body = self._jobs.body(uid)
+        if body is None:
+            return Lane.OTHER, ""
+        metadata, spec, phase = body["metadata"], body.get("spec") or {}, (body.get("status") or {}).get("phase")
+        pods = [pod for informer in self._pods for pod in informer.of_owner(uid)]
+        live = sum(not pod.finished and not pod.deleting for pod in pods)
+        over = phase in (Phase.SUCCEEDED, Phase.FAILED)
+        if "deletionTimestamp" in metadata or spec.get("suspend") or over:
+            return (Lane.URGENT if live else Lane.OTHER), metadata["namespace"]
+        wanted = 1 + ((spec.get("workers") or {}).get("replicas") or 0)
+        lacks = live < wanted and phase != Phase.INVALID
+        return (Lane.CREATE if lacks else Lane.OTHER), metadata["namespace"]
 
     def _everything(self) -> None:
         for uid in self._jobs:

@@ -1,7 +1,8 @@
 """Which jobs to look at next: each at most once in the queue, by one worker at a time, again if it failed.
 
 It is the queue that every level-triggered controller needs (client-go's workqueue), in asyncio: events only say
-"look at this key", so many events cost one look; an event that comes during the look costs exactly one more.
+"look at this key", so many events cost one look; an event that comes during the look costs exactly one more. Which
+of those that wait is next, its lanes say.
 """
 
 import asyncio
@@ -10,6 +11,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
+
+from trainingjob_operator.runtime.lanes import Lane, Lanes
 
 K = TypeVar("K", bound=Hashable)
 
@@ -23,7 +26,7 @@ class WorkQueue(Generic[K]):
 
     A worker does `key = await get()`, looks at the key, then `forget(key)` or `retry(key)`, and always `done(key)`.
     Back-off is per key: `base * 2**n` seconds with jitter, at most `limit`. Times are the event loop's; `clock` only
-    measures how long keys wait.
+    measures how long keys wait. `lane_of` says in which lane, and for which namespace, a key waits.
     """
 
     def __init__(
@@ -33,12 +36,14 @@ class WorkQueue(Generic[K]):
         limit: float = 300.0,
         rand: Callable[[], float] = random.random,
         clock: Callable[[], float] = time.monotonic,
+        lane_of: Callable[[K], tuple[Lane, str]] = lambda _key: (Lane.OTHER, ""),
     ) -> None:
         self._base = base
         self._limit = limit
         self._rand = rand
         self._clock = clock
-        self._ready: deque[tuple[float, K]] = deque()  # with the time since when it is there
+        self._lane_of = lane_of
+        self._ready: Lanes[K] = Lanes(clock)
         self._waiting: set[K] = set()  # in _ready, or to be put there when their worker is done
         self._working: set[K] = set()
         self._timers: dict[K, asyncio.TimerHandle] = {}
@@ -62,15 +67,20 @@ class WorkQueue(Generic[K]):
 
     def oldest_wait(self) -> float:
         """Return how many seconds the first key has waited for a worker, 0 when none waits."""
-        return max(0.0, self._clock() - self._ready[0][0]) if self._ready else 0.0
+        since = self._ready.oldest()
+        return 0.0 if since is None else max(0.0, self._clock() - since)
 
     def add(self, key: K) -> None:
         """Ask for a look at this key, as soon as a worker is free."""
-        if self._closed or key in self._waiting:
+        if self._closed:
             return
-        self._waiting.add(key)
-        if key not in self._working:
-            self._ready.append((self._clock(), key))
+        if key in self._working:
+            self._waiting.add(key)
+            return
+        # Also when it waits: it may have become more urgent.
+        self._ready.push(key, *self._lane_of(key))
+        if key not in self._waiting:
+            self._waiting.add(key)
             self._wake()
 
     def add_after(self, key: K, seconds: float) -> None:
@@ -128,7 +138,8 @@ class WorkQueue(Generic[K]):
                 raise
         if self._closed:
             raise QueueClosedError
-        _, key = self._ready.popleft()
+        key = self._ready.pop()
+        assert key is not None
         self._waiting.discard(key)
         self._working.add(key)
         return key
@@ -139,7 +150,7 @@ class WorkQueue(Generic[K]):
             raise ValueError(f"done({key!r}): the key is not in work")
         self._working.discard(key)
         if key in self._waiting and not self._closed:
-            self._ready.append((self._clock(), key))
+            self._ready.push(key, *self._lane_of(key))
             self._wake()
 
     def shutdown(self) -> None:

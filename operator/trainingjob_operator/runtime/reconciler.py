@@ -7,22 +7,26 @@ that exists is success, and the status is compared before it is written.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
 from trainingjob_operator.api import names
 from trainingjob_operator.api.contract import Report
-from trainingjob_operator.core.observe import JobFact, PodFact, owner_uid
+from trainingjob_operator.core.observe import JobFact, PodFact, observe_job, owner_uid
 from trainingjob_operator.core.plan import Create, Plan, decide
 from trainingjob_operator.core.platform import Platform
 from trainingjob_operator.core.refusal import LAUNCHER, SERVICE, Refusal, await_predecessor, judge_refusal
+from trainingjob_operator.core.sections import with_metrics_of
+from trainingjob_operator.intake.flusher import Joined
 from trainingjob_operator.kube.client import KubeClient
 from trainingjob_operator.kube.errors import ApiError
 from trainingjob_operator.kube.resources import CONFIGMAPS, PODS, SERVICES, TRAININGJOBS
+from trainingjob_operator.runtime.early_status import EarlyStatus
 from trainingjob_operator.runtime.events import EventRecorder
 from trainingjob_operator.runtime.jobs import JobCache
+from trainingjob_operator.runtime.packed import unpack
 
 logger = logging.getLogger(__name__)
 
@@ -72,6 +76,7 @@ class Reconciler:
         reports: FinalReports,
         events: EventRecorder,
         clock: Callable[[], datetime],
+        early: EarlyStatus,
     ) -> None:
         self._client = client
         self._jobs = jobs
@@ -80,6 +85,7 @@ class Reconciler:
         self._reports = reports
         self._events = events
         self._clock = clock
+        self._early = early
         self._memory: dict[str, _Memory] = {}
         #: Namespaces that hold the launcher's ConfigMap.
         self._launchers: set[str] = set()
@@ -93,6 +99,7 @@ class Reconciler:
         job = self._jobs.fact(uid)
         if job is None:
             gone = self._memory.pop(uid, None)
+            self._early.forget(uid)
             if gone is not None:
                 # Perhaps the whole namespace is gone, and may come again without the ConfigMap: looked at again then.
                 self._launchers.discard(gone.namespace)
@@ -104,29 +111,71 @@ class Reconciler:
         if plan.creates:
             await self._create(job, plan.creates, memory)
             # The status tells of the pods as they are now, and of what was refused.
+            job = self._jobs.fact(uid) or job
             plan = self._decide(job, memory)
         if plan.deletes:
             await asyncio.gather(*(self._delete(pod) for pod in plan.deletes))
         if plan.final_report is not None:
             await self._reports.deliver(job, plan.final_report)
-        if plan.status is not None and not await self._write_status(job, plan.status, memory):
-            return 0.0
+            told = self._jobs.fact(uid)
+            if told is not job:
+                # Our part may have been written with it.
+                if told is None:
+                    return None
+                job, plan = told, self._decide(told, memory)
+                if plan.status is None:
+                    return 0.0
+        again = None if plan.look_again is None else max(0.0, (plan.look_again - self._clock()).total_seconds())
+        if plan.status is not None:
+            wait = self._early.wait(uid, job.phase, plan.status["phase"])
+            if wait > 0:
+                return wait if again is None else min(wait, again)
+            if not await self._write_status(job, plan.status):
+                return 0.0
+        self._tell(job, plan, memory)
+        return again
+
+    def accompany(self, uid: str, resource_version: str, status: Mapping[str, Any]) -> Joined | None:
+        """Say what the status of a job should be besides its metrics, if these are as in `status`.
+
+        For the intake, which writes both at once then; see `intake.flusher.Companion`. What needs more than a status
+        is left to the next look.
+        """
+        memory, body = self._memory.get(uid), self._jobs.body(uid)
+        if memory is None or body is None or body.get("metadata", {}).get("resourceVersion") != resource_version:
+            return None  # another replica leads, or the job has moved on
+        job = observe_job({**body, "status": status})
+        plan = self._decide(job, memory)
+        if plan.status is None or plan.creates or plan.deletes or plan.delete_job:
+            return None
+        return Joined(plan.status, lambda: self._tell(job, plan, memory))
+
+    def _tell(self, job: JobFact, plan: Plan, memory: _Memory) -> None:
+        """Tell what comes with a plan, whose status is written."""
+        if plan.status is not None:
+            self._early.forget(job.uid)
+            memory.written_at = self._clock()
         for event in plan.events:
             self._events.tell(job, event)
-        if plan.look_again is None:
-            return None
-        return max(0.0, (plan.look_again - self._clock()).total_seconds())
 
     def _decide(self, job: JobFact, memory: _Memory) -> Plan:
         refusals = tuple(memory.refusals.values())
         pods = self._pods.of_owner(job.uid)
-        return decide(job, pods, refusals, self._platform(), self._clock(), memory.written_at, memory.met_at)
+        return decide(
+            job,
+            pods,
+            refusals,
+            self._platform(),
+            self._clock(),
+            memory.written_at,
+            memory.met_at,
+            hurried=self._early.waits(job.uid),
+        )
 
     # --- Creating and deleting ---
 
     async def _create(self, job: JobFact, creates: tuple[Create, ...], memory: _Memory) -> None:
-        while creates and creates[0].subject in (LAUNCHER, SERVICE):
-            # Before all pods: see plan.decide. Without them members would only wait, for a file or for each other.
+        while creates and creates[0].first:
             first, *_ = creates
             await (self._create_launcher if first.subject == LAUNCHER else self._create_one)(job, first, memory)
             if first.subject in memory.refusals:
@@ -216,20 +265,30 @@ class Reconciler:
 
     # --- Status ---
 
-    async def _write_status(self, job: JobFact, status: dict[str, Any], memory: _Memory) -> bool:
-        """Apply the status; False when the job has moved on, so that the decision must be taken anew.
+    async def _write_status(self, job: JobFact, status: dict[str, Any]) -> bool:
+        """Write the status; False when the job has moved on, so that the decision must be taken anew.
 
-        The resourceVersion in the body makes sure that the status goes to this very object: a job that was deleted
-        and applied again under its name is another job, and the API server ignores a UID here.
+        The resourceVersion in the body makes sure that the status goes to this very object, as it was judged: a job
+        that was deleted and applied again under its name is another job, and the API server ignores a UID here.
         """
         body = self._jobs.body(job.uid)
         if body is None:
             return True
-        version = body.get("metadata", {}).get("resourceVersion")
-        patch = {"metadata": {"name": job.name, "resourceVersion": version}, "status": status}
+        if self._jobs.fact(job.uid) is not job:
+            return False  # written by the intake meanwhile, perhaps with a part of ours
+        metadata = {
+            "name": job.name,
+            "namespace": job.namespace,
+            "resourceVersion": body.get("metadata", {}).get("resourceVersion"),
+        }
+        whole = with_metrics_of(unpack(body).get("status") or {}, status)
         try:
-            written = await self._client.apply(
-                TRAININGJOBS, job.name, patch, job.namespace, field_manager=names.FIELD_MANAGER, subresource="status"
+            written = await self._client.replace_status(
+                TRAININGJOBS,
+                job.name,
+                {"metadata": metadata, "status": whole},
+                job.namespace,
+                field_manager=names.FIELD_MANAGER,
             )
         except ApiError as error:
             if error.not_found:
@@ -240,7 +299,6 @@ class Reconciler:
             await self._refresh(job)
             return False
         self._jobs.put(written, quiet=True)
-        memory.written_at = self._clock()
         return True
 
     async def _refresh(self, job: JobFact) -> None:

@@ -24,8 +24,8 @@ def ready(since):
     return [{"type": "MembersReady", "status": "True", "lastTransitionTime": stamp(since)}]
 
 
-def told(phase="Running", generation=2, state="Running", incarnation=1, **gang):
-    training = {"generation": generation, "state": state, "incarnation": incarnation}
+def told(phase="Running", generation=2, state="Running", incarnation=1, final=False, **gang):
+    training = {"generation": generation, "state": state, "incarnation": incarnation, "final": final}
     return {"phase": phase, "training": training, "gang": gang}
 
 
@@ -75,6 +75,14 @@ class TestWhileItTrains:
     )
     def test_a_member_that_is_gone_interrupts_it_before_anybody_says_so(self, pods):
         assert seen(pods, told()) == (Phase.RESTARTING, None)
+
+    def test_the_end_of_the_job_is_no_restart(self):
+        """The chief has said how it ended; one member's pod is seen to end before the chief's."""
+        pods = (*UP[:2], ended(index=1, code=1))
+        assert seen(pods, told(state="Failed", final=True, incarnation=1)) == (Phase.RUNNING, None)
+        assert seen(pods, told("Restarting", state="Failed", final=True, incarnation=1))[0] is Phase.RESTARTING
+        after = (running("chief", incarnation=2), *pods[1:])
+        assert seen(after, told(state="Failed", final=True, incarnation=1))[0] is Phase.RESTARTING
 
     def test_a_smaller_gang_is_whole_without_those_that_it_has_left_behind(self):
         assert seen((*UP[:2], pending(index=1)), told(size=2)) == (Phase.RUNNING, None)
@@ -134,18 +142,33 @@ class TestTheWay:
     def test_no_phase_is_left_out(self, written, target, way):
         assert " ".join(walk(written, target)) == way
 
-    @given(written=st.none() | st.sampled_from(Phase), target=st.sampled_from(Phase))
-    def test_it_always_ends_there(self, written, target):
-        way = walk(written, target)
+    @pytest.mark.parametrize(
+        ("written", "target", "way"),
+        [
+            (None, Phase.PENDING, "Pending"),
+            (None, Phase.STARTING, "Starting"),
+            (None, Phase.SUCCEEDED, "Running Succeeded"),
+            (Phase.PENDING, Phase.RUNNING, "Running"),
+            (Phase.STARTING, Phase.PENDING, "Pending"),
+            (None, Phase.RESTARTING, "Running Restarting"),
+            (Phase.RESTARTING, Phase.SUCCEEDED, "Running Succeeded"),
+        ],
+    )
+    def test_in_a_hurry_what_is_over_before_it_ran_is(self, written, target, way):
+        assert " ".join(walk(written, target, hurried=True)) == way
+
+    @given(written=st.none() | st.sampled_from(Phase), target=st.sampled_from(Phase), hurried=st.booleans())
+    def test_it_always_ends_there(self, written, target, hurried):
+        way = walk(written, target, hurried=hurried)
         assert not way or way[-1] == target
         assert all(before != after for before, after in pairwise([written, *way]))
 
 
-def walk(written, target):
+def walk(written, target, *, hurried=False):
     """The phases that are written one after the other."""
     out = []
     while written is not target:
-        written = step_towards(written, target)
+        written = step_towards(written, target, hurried=hurried)
         out.append(written)
         assert len(out) < 6, out
     return out

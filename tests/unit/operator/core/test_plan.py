@@ -251,6 +251,13 @@ class TestMembersThatDoNotStart:
             assert [c.subject for c in plan.creates] == ["worker-1"]
             assert plan.creates[0].body["metadata"]["name"] == "mnist-worker-1-2"
 
+    def test_the_chief_of_an_elastic_gang_is_made_before_its_workers(self):
+        """Where there is room for some of them only, the chief must be among them."""
+        for spec, first in (({"elastic": {"minWorkers": 1}}, ["service", "chief-0"]), ({}, ["service"])):
+            plan = decide(job(workers=2, **spec), (), (), platform(), NOW)
+            assert [c.subject for c in plan.creates] == ["service", "chief-0", "worker-0", "worker-1"]
+            assert [c.subject for c in plan.creates if c.first] == first
+
     def test_a_new_chief_takes_the_service_with_it(self):
         plan = decide(self.PENDING(), gang(chief=deleting(running("chief"))), (), platform(), NOW)
         service = next(c.body for c in plan.creates if c.subject == "service")

@@ -22,6 +22,7 @@ class Jobs:
         self.version = 0
         self.jobs: dict[str, dict[str, Any]] = {}
         self.log: list[tuple[float, str, Order]] = []
+        self.managers: list[str] = []
         self.gets = 0
         self.fail: list[ApiError] = []
         self.delay = 0.0
@@ -50,7 +51,7 @@ class Jobs:
             raise ApiError(404, "NotFound")
         return copy.deepcopy(self.jobs[name])
 
-    async def apply(
+    async def replace_status(
         self,
         resource: Resource,
         name: str,
@@ -59,11 +60,8 @@ class Jobs:
         /,
         *,
         field_manager: str,
-        force: bool = True,
-        subresource: str | None = None,
     ) -> dict[str, Any]:
-        assert (resource, namespace, subresource, force) == (TRAININGJOBS, "ns", "status", True)
-        assert field_manager == "trainingjob-operator-intake"
+        assert (resource, namespace) == (TRAININGJOBS, "ns")
         await asyncio.sleep(self.delay)
         if self.fail:
             raise self.fail.pop(0)
@@ -72,10 +70,10 @@ class Jobs:
         job = self.jobs[name]
         if body["metadata"]["resourceVersion"] != job["metadata"]["resourceVersion"]:
             raise ApiError(409, "Conflict")
-        kept = {field: job["status"][field] for field in ("phase", "startTime")}
-        job["status"] = {**kept, **copy.deepcopy(dict(body["status"]))}
+        job["status"] = copy.deepcopy(dict(body["status"]))
         self.touch(name)
         self.log.append((now(), name, self.order(name) or (0, 0, 0)))
+        self.managers.append(field_manager)
         return copy.deepcopy(job)
 
     def order(self, name: str) -> Order | None:
@@ -97,6 +95,7 @@ class Replica:
         self.frozen: dict[str, dict[str, Any]] | None = None
         self.results: list[str] = []
         self.store = ReportStore(now, lambda: 1e9 + now() + ahead, min_interval=5)
+        kwargs.setdefault("urgent", TokenBucket(100, 100, clock=now))
         self.flusher = Flusher(
             self.store,
             api,

@@ -1,6 +1,7 @@
 """The flusher in fake time, against an API server with optimistic locks and a second replica."""
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 import looptime
@@ -9,8 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.operator.intake.jobs_api import Jobs, Replica, now, running
+from trainingjob_operator.api.contract import Training
+from trainingjob_operator.intake.flusher import Joined
 from trainingjob_operator.intake.store import Order
 from trainingjob_operator.kube.errors import ApiError
+from trainingjob_operator.kube.limiter import TokenBucket
 
 pytestmark = pytest.mark.looptime
 
@@ -54,15 +58,91 @@ async def test_all_jobs_together_keep_to_the_global_rate_and_urgent_ones_go_firs
     async with running(replica):
         for name in names:
             replica.put(name, 0)
-        await asyncio.sleep(9.9)
-        assert len(api.log) == 20
         await asyncio.sleep(60)
+        first = len(api.log)
         for name in names:
             replica.put(name, 1)
-        await asyncio.sleep(0)
+        await asyncio.sleep(9.9)
+        assert len(api.log) - first == 20
+        began = now()
         replica.put("j39", 2, state="Failed", final=True)
-        await asyncio.sleep(1.1)
-        assert "j39" in [name for _, name, _ in api.log[-3:]]
+        await asyncio.sleep(0.1)
+        assert ("j39", began) in [(name, at) for at, name, _ in api.log[-2:]]
+
+
+async def test_urgent_ones_have_a_rate_of_their_own() -> None:
+    """A thousand jobs begin: each of them is shown soon, however many others have numbers to show."""
+    names = [f"j{number}" for number in range(40)]
+    api = Jobs(*names)
+    replica = Replica(api, rate=2, burst=1, urgent=TokenBucket(10, 10, clock=now))
+    async with running(replica):
+        for name in names:
+            replica.put(name, 0)
+        await asyncio.sleep(0.1)
+        assert len(api.log) == 10
+        await asyncio.sleep(3)
+        assert len(api.log) == 40
+
+
+async def test_a_server_that_is_slow_is_asked_less_for_numbers_alone() -> None:
+    names = [f"j{number}" for number in range(100)]
+    api = Jobs(*names)
+    replica = Replica(api, rate=20, burst=1)
+    rates = []
+    async with running(replica):
+        for name in names:
+            replica.put(name, 0)
+        await asyncio.sleep(10)
+        for sequence, delay in enumerate((0.01, 0.1, 1.0), start=1):
+            api.delay = delay
+            for name in names:
+                replica.put(name, sequence)
+            await asyncio.sleep(1)  # what was resting is over it
+            before = len(api.log)
+            await asyncio.sleep(3)
+            rates.append((len(api.log) - before) / 3)
+            await asyncio.sleep(200)
+    assert rates[0] == pytest.approx(20, rel=0.1)
+    assert 4 < rates[1] < 6
+    assert rates[2] < 3
+    assert all(api.order(name) == (1, 1, 3) for name in names)
+
+
+async def test_what_begins_a_phase_goes_with_it_in_one_write() -> None:
+    api = Jobs("a")
+    asked: list[tuple[str, str]] = []
+    told: list[str] = []
+
+    def companion(uid: str, version: str, status: Mapping[str, Any]) -> Joined:
+        asked.append((version, status["training"]["state"]))
+        rest = {"phase": "Restarting", "startTime": status["startTime"], "display": {"members": "1/2", "loss": "?"}}
+        return Joined(rest, lambda: told.append(uid))
+
+    replica = Replica(api, companion=companion)
+    async with running(replica):
+        replica.put("a", 0, training=Training(step=1, metrics={"loss": 0.5}))
+        await asyncio.sleep(1)
+        replica.put("a", 1, training=Training(step=2, metrics={"loss": 0.25}))
+        await asyncio.sleep(10)
+    assert asked == [("1", "Running")], "numbers alone concern nobody else"
+    assert told == ["u-a"]
+    assert api.managers == ["trainingjob-operator", "trainingjob-operator-intake"]
+    status = api.jobs["a"]["status"]
+    assert (status["phase"], status["training"]["step"]) == ("Restarting", 2)
+    assert (status["display"]["members"], status["display"]["loss"]) == ("1/2", "0.25")
+
+
+async def test_the_companion_is_told_of_no_write_that_failed() -> None:
+    api = Jobs("a")
+    told: list[str] = []
+    api.fail = [ApiError(409, "Conflict"), ApiError(500, "InternalError")]
+    replica = Replica(api, companion=lambda uid, _v, status: Joined(status, lambda: told.append(uid)))
+    async with running(replica):
+        replica.put("a", 0)
+        await asyncio.sleep(0.5)
+        assert told == []
+        await asyncio.sleep(5)
+    assert told == ["u-a"]
 
 
 async def test_a_slow_write_does_not_hold_the_others_up() -> None:

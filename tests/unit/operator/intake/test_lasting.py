@@ -227,10 +227,10 @@ class Judge(Jobs):
         self.limit, self.skew = limit, skew
         self.make("a", history=limit)
 
-    async def apply(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+    async def replace_status(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         before = self.jobs["a"]["status"]
         order = self.order("a")
-        answer = await super().apply(*args, **kwargs)
+        answer = await super().replace_status(*args, **kwargs)
         after = self.jobs["a"]["status"]
         TrainingJobStatus.model_validate(after)
         self._judge(before, after)

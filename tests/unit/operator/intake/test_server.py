@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.unit.operator.intake.lines import take
 from tests.unit.operator.intake.signer import NOW, Signer, claims_of
 from tests.unit.operator.intake.world import CA, GOOD, PATH, POD, World, head, raw, serving
 from trainingjob_operator.api.contract import Report
@@ -191,14 +192,14 @@ async def test_workers_cannot_silence_their_chief(world: World) -> None:
 
 async def test_a_chief_that_the_status_calls_lost_is_written_at_once(world: World) -> None:
     await world.post()
-    world.store.take()
+    take(world.store)
     world.store.settle("u-1", (1, 1, 1))
     world.now += 1
     await world.post(replace(GOOD, sequence=2))
-    assert world.store.take() is None
+    assert take(world.store) is None
     world.jobs["ns", "job"] = JobFact("u-1", chief_lost=True)
     await world.post(replace(GOOD, sequence=3))
-    assert world.store.take() == "u-1"
+    assert take(world.store) == "u-1"
 
 
 async def test_a_job_that_reports_too_often_waits_and_others_do_not(world: World) -> None:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.unit.operator.intake.lines import next_due, take
 from trainingjob_operator.api.contract import Extremes, Failure, Ledger, Report, Training
 from trainingjob_operator.intake.pending import MAX_SAMPLES, Pending
 from trainingjob_operator.intake.store import Put, ReportStore, order_of
@@ -53,7 +54,7 @@ def pending(store: ReportStore, uid: str) -> Pending:
 
 def write(store: ReportStore) -> str | None:
     """Write what is due next, successfully."""
-    uid = store.take()
+    uid = take(store)
     if uid is not None:
         entry = store.get(uid)
         assert entry is not None
@@ -105,9 +106,9 @@ def test_the_first_report_is_urgent_and_the_next_ones_wait_for_the_interval(stor
     assert write(store) == "u"
     clock.now += 1
     put(store, "u", 1)
-    assert (store.take(), store.next_due()) == (None, pytest.approx(4))
+    assert (take(store), next_due(store)) == (None, pytest.approx(4))
     clock.now += 4
-    assert store.next_due() == 0
+    assert next_due(store) == 0
     assert write(store) == "u"
     clock.now += 60
     put(store, "u", 2)
@@ -131,7 +132,7 @@ def test_what_people_wait_for_is_due_at_once(store: ReportStore, change: dict[st
     put(store, "u", 0)
     write(store)
     put(store, "u", 1)
-    assert store.take() is None
+    assert take(store) is None
     put(store, "u", 2, **change)
     entry = store.get("u")
     assert entry is not None
@@ -148,7 +149,7 @@ def test_numbers_are_not_urgent(store: ReportStore, clock: Clock) -> None:
     write(store)
     told["unreachable"] = ("worker-0", "worker-1")
     put(store, "u", 1, stalled=66.0, ledger=Ledger(1, step=9), **told)
-    assert (store.take(), store.next_due()) == (None, pytest.approx(5))
+    assert (take(store), next_due(store)) == (None, pytest.approx(5))
     put(store, "u", 2, **told)
     assert write(store) == "u", "the stall is over"
     put(store, "u", 3)
@@ -172,11 +173,11 @@ def test_workers_are_believed_only_when_the_chief_is_silent(store: ReportStore, 
     write(store)
     clock.now += 2
     assert not miss(store)
-    assert (store.take(), lost(store), store.dirty("u")) == (None, None, False)
+    assert (take(store), lost(store), store.dirty("u")) == (None, None, False)
     clock.now += 2
     assert miss(store)
     assert lost(store) == ("worker-0", 104.0), "since it is shown, so that the chief may still be heard"
-    assert store.take() == "u", "at once"
+    assert take(store) == "u", "at once"
     entry = store.get("u")
     assert entry is not None
     assert (entry.report, entry.received_at) == (report(0), 1e9 + 100), "nothing that the chief said has changed"
@@ -191,7 +192,7 @@ def test_what_others_say_of_the_same_chief_costs_no_write(store: ReportStore, cl
     for member in ("worker-1", "worker-0", "worker-2"):
         clock.now += 2
         assert miss(store, member)
-        assert store.take() is None
+        assert take(store) is None
     assert lost(store) == ("worker-0", 104.0)
 
 
@@ -224,13 +225,13 @@ def test_a_chief_that_another_replica_hears_is_found_too(store: ReportStore, clo
     write(store)
     clock.now += 2
     assert not miss(store, heard_at=1e9 + 103)
-    assert store.take() is None
+    assert take(store) is None
     clock.now += 5
     assert not miss(store, heard_at=1e9 + 103), "the status may lag behind: it just did"
     clock.now += 15
     assert miss(store, heard_at=1e9 + 103)
     assert lost(store) == ("worker-0", 124.0)
-    assert store.take() == "u"
+    assert take(store) == "u"
 
 
 def test_the_replica_that_hears_it_says_so_at_once(store: ReportStore, clock: Clock) -> None:
@@ -243,7 +244,7 @@ def test_the_replica_that_hears_it_says_so_at_once(store: ReportStore, clock: Cl
 def test_workers_may_come_first(store: ReportStore, clock: Clock) -> None:
     """The operator has just started, and the chief is gone."""
     assert miss(store)
-    assert store.take() == "u"
+    assert take(store) == "u"
     entry = store.get("u")
     assert entry is not None
     assert (entry.report, entry.order) == (None, None)
@@ -255,12 +256,12 @@ def test_workers_may_come_first(store: ReportStore, clock: Clock) -> None:
 
 def test_what_workers_say_during_a_write_is_written_after_it(store: ReportStore, clock: Clock) -> None:
     put(store, "u", 0)
-    assert store.take() == "u"
+    assert take(store) == "u"
     clock.now += 4
     assert miss(store)
     store.settle("u", (1, 1, 0))
     assert store.dirty("u")
-    assert store.take() == "u"
+    assert take(store) == "u"
 
 
 def test_reports_each_interval_are_written_each_interval_however_long_a_write_takes(
@@ -270,7 +271,7 @@ def test_reports_each_interval_are_written_each_interval_however_long_a_write_ta
     for sequence in range(20):
         put(store, "u", sequence)
         began = clock.now
-        assert store.take() == "u"
+        assert take(store) == "u"
         delays.append(clock.now - began)
         clock.now += 0.5
         store.settle("u", (1, 1, sequence))
@@ -282,19 +283,19 @@ def test_a_sign_of_life_waits_longer_so_that_news_need_not_wait_for_it(store: Re
     put(store, "u", 0, training=Training(step=1))
     write(store)
     put(store, "u", 1, training=Training(step=1))
-    assert store.next_due() == 15
+    assert next_due(store) == 15
     clock.now += 7
-    assert store.take() is None
+    assert take(store) is None
     put(store, "u", 2, training=Training(step=2))
     assert write(store) == "u", "five seconds are over"
     for sequence in (3, 4):
         put(store, "u", sequence, training=None)
-    assert store.next_due() == 15
+    assert next_due(store) == 15
     clock.now += 15
     assert write(store) == "u"
     put(store, "u", 5, training=Training(step=3))
     put(store, "u", 6, training=None)
-    assert store.next_due() == 5, "what follows news does not put it off"
+    assert next_due(store) == 5, "what follows news does not put it off"
 
 
 def test_what_a_write_carried_is_not_kept_and_what_came_meanwhile_is(store: ReportStore, clock: Clock) -> None:
@@ -304,7 +305,7 @@ def test_what_a_write_carried_is_not_kept_and_what_came_meanwhile_is(store: Repo
     carried = pending(store, "u")
     assert [sample.training.step for sample in carried.samples] == [0, 1]
     assert carried.extremes == {"loss": Extremes(1, 3)}
-    assert store.take() == "u"
+    assert take(store) == "u"
     clock.now += 1
     put(store, "u", 2, training=Training(step=2, extremes={"loss": Extremes(0, 3)}))
     store.settle("u", (1, 1, 1), carried)
@@ -340,7 +341,7 @@ def test_urgency_is_not_lost_when_a_plain_report_follows(store: ReportStore) -> 
     write(store)
     put(store, "u", 1, state="Running")
     put(store, "u", 2, state="Running")
-    assert store.take() == "u"
+    assert take(store) == "u"
     assert latest(store, "u").sequence == 2
 
 
@@ -357,13 +358,13 @@ def test_urgent_jobs_go_before_others_that_waited_longer(store: ReportStore, clo
 
 def test_a_report_that_comes_during_the_write_is_written_afterwards(store: ReportStore, clock: Clock) -> None:
     put(store, "u", 0)
-    uid = store.take()
+    uid = take(store)
     assert uid == "u"
     put(store, "u", 1)
-    assert store.take() is None, "one write of a job at a time"
+    assert take(store) is None, "one write of a job at a time"
     store.settle("u", (1, 1, 0))
     assert store.dirty("u")
-    assert store.take() is None
+    assert take(store) is None
     clock.now += 5
     assert write(store) == "u"
     assert not store.dirty("u")
@@ -371,7 +372,7 @@ def test_a_report_that_comes_during_the_write_is_written_afterwards(store: Repor
 
 def test_a_later_report_in_the_status_settles_an_older_one(store: ReportStore) -> None:
     put(store, "u", 3)
-    store.take()
+    take(store)
     store.settle("u", (1, 1, 8))  # another replica wrote it
     assert not store.dirty("u")
 
@@ -382,10 +383,10 @@ def test_a_failed_write_comes_again(store: ReportStore, clock: Clock) -> None:
     put(store, "u", 1, training=None)
     assert store.claim("u")
     store.defer("u", 7)
-    assert (store.failures("u"), store.take(), store.next_due()) == (1, None, 7)
+    assert (store.failures("u"), take(store), next_due(store)) == (1, None, 7)
     put(store, "u", 2)
     clock.now += 6
-    assert store.take() is None, "a plain report does not shorten the back-off"
+    assert take(store) is None, "a plain report does not shorten the back-off"
     clock.now += 1
     assert write(store) == "u"
     assert store.failures("u") == 0
@@ -405,7 +406,7 @@ def test_claim_takes_a_job_before_its_time(store: ReportStore) -> None:
 def test_a_dropped_job_is_forgotten(store: ReportStore) -> None:
     put(store, "u", 0)
     store.drop("u")
-    assert (store.take(), store.next_due(), len(store), store.get("u")) == (None, None, 0, None)
+    assert (take(store), next_due(store), len(store), store.get("u")) == (None, None, 0, None)
     store.settle("u", (1, 1, 0))
     store.defer("u", 1)
     assert len(store) == 0
@@ -459,8 +460,8 @@ def test_every_latest_report_is_written_in_the_end_and_no_older_one_after_it(ste
     shown: dict[str, tuple[int, int, int]] = {}
     writing: dict[str, tuple[int, int, int]] = {}
 
-    def take() -> bool:
-        uid = store.take()
+    def take_one() -> bool:
+        uid = take(store)
         if uid is None:
             return False
         assert uid not in writing, "one write of a job at a time"
@@ -483,7 +484,7 @@ def test_every_latest_report_is_written_in_the_end_and_no_older_one_after_it(ste
         elif step[0] == "pass":
             clock.now += step[1]
         elif step[0] == "take":
-            take()
+            take_one()
         elif step[0] == "write" and str(step[1]) in writing:
             finish(str(step[1]))
         elif step[0] == "fail" and writing.pop(str(step[1]), None) is not None:
@@ -492,9 +493,9 @@ def test_every_latest_report_is_written_in_the_end_and_no_older_one_after_it(ste
         finish(uid)
     for _ in range(20):
         clock.now += 5
-        while take():
+        while take_one():
             for uid in list(writing):
                 finish(uid)
     assert shown == best
     assert store.dirty_count == 0
-    assert store.next_due() is None
+    assert next_due(store) is None

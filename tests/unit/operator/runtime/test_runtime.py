@@ -50,6 +50,18 @@ class TestJobCache:
         cache.put(body(3, phase="Starting", training={"generation": 1, "state": "Failed"}))
         assert len(changed) == 3
 
+    def test_what_the_watch_tells_again_is_no_news(self):
+        """Our own write comes back through the watch: what was read from it stays."""
+        cache, changed = self.cache()
+        cache.put(body(2, phase="Pending"))
+        fact = cache.fact(UID)
+        changed.clear()
+        cache.put(body(2, phase="Pending"))
+        assert changed == []
+        assert cache.fact(UID) is fact
+        cache.put(body(3, phase="Pending"))
+        assert cache.fact(UID) is not fact
+
     def test_what_is_older_than_known_is_dropped(self):
         """The watch may tell of a state that our own later write has overtaken. Versions are numbers: 10 > 9."""
         cache, changed = self.cache()

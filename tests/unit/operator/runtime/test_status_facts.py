@@ -51,6 +51,19 @@ def test_the_cache_keeps_histories_packed() -> None:
     assert fact.status == job(100)["status"], "putting what the cache gave changes nothing"
 
 
+def test_the_cache_keeps_nothing_that_nobody_reads() -> None:
+    cache = JobCache(lambda _uid: None)
+    given = job(2)
+    applied = {"kubectl.kubernetes.io/last-applied-configuration": "{}", "team": "a"}
+    given["metadata"] |= {"managedFields": [{"manager": "kubectl"}], "annotations": applied}
+    cache.put(given)
+    body = cache.body("u")
+    assert body is not None
+    assert body["metadata"] == job(2)["metadata"] | {"annotations": {"team": "a"}}
+    assert body["spec"] == given["spec"]
+    assert "managedFields" in given["metadata"], "the caller's object stays as it is"
+
+
 def test_what_has_no_history_is_left_alone() -> None:
     for body in (job(0), {"metadata": {}}, {"status": {}}, {"status": {"training": {}}}):
         assert pack(body) is body
