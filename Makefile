@@ -8,7 +8,7 @@ help: ## List these commands
 	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 demo: ## A cluster, the images, the operator, and the MNIST job to its end
 	@deploy/demo.sh
-test: ## Every test but those of faults (test-chaos): verify, chart, trainer, apiserver, e2e
+test: ## Every test but those of faults (test-chaos) and of many jobs (test-scale): verify, chart, trainer, apiserver, e2e
 	@deploy/test.sh
 
 ##@ Cluster
@@ -40,6 +40,8 @@ test-apiserver: ## Tests against etcd and kube-apiserver
 	@deploy/test.sh apiserver
 test-e2e: ## Tests with real pods on a cluster (brings it up, installs the operator)
 	@deploy/test.sh e2e
+test-scale: ## Many jobs at once: fails when a ratio is a fifth worse than in tests/scale/gate.json (ARGS=--store writes it)
+	@SCALE_ARGS="$(ARGS)" deploy/test.sh scale
 test-chaos: ## Tests of faults: trainers, pods and nodes that die (on several nodes of the local cluster, as root)
 	@deploy/test.sh chaos
 bench: ## Measure training speed and start-up against hand-written loops (ARGS="--only start" for a part)
@@ -70,4 +72,4 @@ clean-cache: cluster-down ## Also remove built programs, images and the node's i
 	@deploy/clean-cache.sh
 
 .PHONY: help demo test cluster cluster-down kubeconfig images install uninstall venv verify test-unit test-chart \
-	test-trainer test-apiserver test-e2e test-chaos bench bench-scale lint format generate lock clean clean-cache
+	test-trainer test-apiserver test-e2e test-scale test-chaos bench bench-scale lint format generate lock clean clean-cache

@@ -5,8 +5,10 @@
 #   trainer    the trainer, the Keras hooks and the examples with TensorFlow, as plain processes   (minutes, no cluster)
 #   apiserver  against etcd and kube-apiserver alone                                         (a minute)
 #   e2e        real pods on a real cluster                                                   (minutes)
+#   scale      many jobs at once beside a control plane of its own: no ratio worse than the stored one  (three minutes)
 #   chaos      gangs on several nodes of the local cluster, and what can go wrong with them  (a quarter of an hour)
-# All of them unless some are named. What pytest skips is listed with its reason (-ra). PYTEST_ARGS goes to pytest.
+# All of them but scale and chaos unless some are named. What pytest skips is listed with its reason (-ra). PYTEST_ARGS goes
+# to pytest, SCALE_ARGS to the measurement of scale: --help lists what there is.
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 source "$ROOT/deploy/backend.sh"
 
@@ -98,6 +100,16 @@ chaos() {
   pytest_ tests/chaos 2400
 }
 
+scale() {
+  "$ROOT/deploy/local/tools.sh" etcd kube-apiserver kubectl kube-controller-manager kube-scheduler kwok
+  pinned_helm
+  TRAININGJOB_TEST_OPERATOR_PYTHON=$("$ROOT/deploy/venv.sh" operator)/bin/python
+  export TRAININGJOB_TEST_OPERATOR_PYTHON
+  # shellcheck disable=SC2086
+  PYTHONPATH=$ROOT/operator:$ROOT/trainer_image:$ROOT/client:$ROOT \
+    timeout --foreground --signal=INT --kill-after=30 600 .venv/bin/python -m tests.scale.gate ${SCALE_ARGS:-}
+}
+
 tier() {
   local started rc=0 ended=passed
   started=$(date +%s)
@@ -117,8 +129,8 @@ tier() {
 [ $# -gt 0 ] || set -- verify chart trainer apiserver e2e
 for name in "$@"; do
   case $name in
-    verify | chart | trainer | apiserver | e2e | chaos) tier "$name" ;;
-    *) die "no tier is called $name: verify, chart, trainer, apiserver, e2e, chaos" ;;
+    verify | chart | trainer | apiserver | e2e | scale | chaos) tier "$name" ;;
+    *) die "no tier is called $name: verify, chart, trainer, apiserver, e2e, scale, chaos" ;;
   esac
 done
 printf '\n== summary\n' >&2

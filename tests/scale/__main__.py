@@ -12,11 +12,12 @@ import platform
 import signal
 import sys
 import time
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
 from tests.bench.pairs import load
-from tests.scale import growth, operators, report, runs, standing
+from tests.scale import churn, fair, growth, lead, operators, report, runs, standing
 from tests.scale.control_plane import build_programs
 from tests.scale.runs import Plan
 
@@ -55,6 +56,15 @@ def settings(given: list[str], *, chart: bool) -> dict[str, str]:
     return found | dict(pair.split("=", 1) for pair in given)
 
 
+def chosen(given: argparse.Namespace) -> list[tuple[str, Callable[..., Coroutine[Any, Any, Json]], Any]]:
+    """Return the measurements that are made instead of the sizes: name, how, and what was asked for (None: not)."""
+    return [
+        ("fair", fair.measure, given.fair),
+        ("lead", lead.measure, given.lead),
+        ("churn", churn.measure, given.churn),
+    ]
+
+
 def main() -> int:
     """Measure."""
     parser = argparse.ArgumentParser(prog="make bench-scale ARGS=…", description=__doc__)
@@ -76,6 +86,18 @@ def main() -> int:
     parser.add_argument(
         "--idle", type=float, default=60.0, help="seconds of idling with the running jobs (%(default)s)"
     )
+    parser.add_argument(
+        "--fair",
+        type=int,
+        nargs="?",
+        const=1000,
+        metavar="N",
+        help="only: a flood of N jobs beside single ones (1000)",
+    )
+    parser.add_argument(
+        "--lead", type=int, nargs="?", const=100, metavar="N", help="only: the leader is killed amid N jobs (100)"
+    )
+    parser.add_argument("--churn", type=float, metavar="MINUTES", help="only: waves of short jobs, for so long")
     parser.add_argument("--chart-settings", action="store_true", help="the operator's defaults, instead of QPS 1000")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of the operator")
     parser.add_argument(
@@ -97,9 +119,14 @@ def main() -> int:
     before = load()
     if before > 0.5:
         say(f"the machine is not quiet: its load is {before}. Ratios of pairs bear that better than numbers do")
-    found = asyncio.run(sizes(wanted, given.pairs, given.single, plan)) if wanted else []
+    special = {
+        name: asyncio.run(measure(amount, plan, say)) for name, measure, amount in chosen(given) if amount is not None
+    }
+    found = asyncio.run(sizes(wanted, given.pairs, given.single, plan)) if wanted and not special else []
     still = (
-        asyncio.run(standing.measure(given.standing, given.new, given.idle, plan, say)) if given.standing else None
+        asyncio.run(standing.measure(given.standing, given.new, given.idle, plan, say))
+        if given.standing and not special
+        else None
     )
     now = datetime.datetime.now(datetime.UTC)
     document = {
@@ -109,6 +136,7 @@ def main() -> int:
         "plan": dataclasses.asdict(plan),
         "runs": found,
         "standing": still,
+        **special,
     }
     out = given.out or RESULTS / f"{now:%Y-%m-%d-%H%M}.json"
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,9 @@ from typing import Any
 Counts = dict[str, dict[str, int]]
 #: Groups of users, by what their names begin with; the first that fits. Others are under their own names.
 CONTROLLERS = "controller-manager"
+OPERATOR = "operator"
 _GROUPS = (
+    ("system:serviceaccount:operator-system:", OPERATOR),
     ("system:serviceaccount:kube-system:", CONTROLLERS),
     ("system:kube-controller-manager", CONTROLLERS),
     ("system:kube-scheduler", "scheduler"),
@@ -62,7 +64,7 @@ def count(events: Iterable[Mapping[str, Any]]) -> Counts:
             continue
         code = (event.get("responseStatus") or {}).get("code", 0)
         what = "/".join(filter(None, (about.get("resource"), about.get("subresource")))) or "other"
-        if event["verb"] == "patch" and "fieldManager=" in event["requestURI"]:
+        if "fieldManager=" in event["requestURI"]:
             what += f" by {event['requestURI'].partition('fieldManager=')[2].partition('&')[0]}"
         found[group(event["user"]["username"])][f"{event['verb']} {what}" + (f" {code}" if code >= 300 else "")] += 1
     return {user: dict(sorted(counts.items())) for user, counts in sorted(found.items())}

@@ -30,11 +30,11 @@ class Client:
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self._session = session
 
-    async def send(self, method: str, path: str, body: Json | None = None) -> Json:
-        """Send a request, again while the server says 429; return the answer."""
+    async def send(self, method: str, path: str, body: Json | None = None, kind: str = "application/json") -> Json:
+        """Send a request, again while the server says 429; return the answer. `kind` is the body's content type."""
         data = orjson.dumps(body) if body is not None else None
         while True:
-            async with self._session.request(method, path, data=data) as answer:
+            async with self._session.request(method, path, data=data, headers={"Content-Type": kind}) as answer:
                 content = await answer.read()
                 if answer.status < 300:
                     return dict(orjson.loads(content))

@@ -18,7 +18,7 @@ from tests.apiserver.server import TOOLS, ApiServer, ApiServerError
 from tests.scale import nodes
 from trainingjob_operator.api.crd import custom_resource_definition
 
-PROGRAMS = ("etcd", "kube-apiserver", "kubectl", "kube-controller-manager", "kube-scheduler", "kwok")
+PROGRAMS = ("etcd", "kube-apiserver", "kubectl", "kube-controller-manager", "kube-scheduler", "kwok", "helm")
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 #: A controller manager and a scheduler at the client's default rate would be what is measured.
 QPS, BURST = 1000, 2000

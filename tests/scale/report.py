@@ -89,6 +89,8 @@ def text(document: Json) -> str:
     lines += ratios(runs)
     if document["standing"]:
         lines += [f"standing {key}: {value}" for key, value in document["standing"].items()]
+    for name in ("fair", "lead", "churn"):
+        lines += [f"{name}, {key}: {value}" for key, value in document.get(name, {}).items() if key != "samples"]
     return "\n".join(lines)
 
 

@@ -203,12 +203,12 @@ async def single(count: int, plan: Plan) -> tuple[Json, list[Json]]:
         return result, [bare_pod(on.world.samples[pod.name]) for pod in first.pods.values()]
 
 
-async def one_job(on: Stage, name: str, members: int, seconds: float = 60.0) -> JobTimes:
-    """Apply one job and wait until it runs."""
+async def one_job(on: Stage, name: str, members: int, seconds: float = 60.0, pause: float = SINGLE_PAUSE) -> JobTimes:
+    """Apply one job and wait until it runs, and a pause."""
     await apply_all(on, iter([job(name, BENCH, members - 1)]))
     (found,) = [j for j in on.world.jobs.values() if j.name == name]
     await on.until(lambda: "Running" in found.phases, seconds)
-    await asyncio.sleep(SINGLE_PAUSE)
+    await asyncio.sleep(pause)
     return found
 
 

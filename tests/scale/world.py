@@ -23,6 +23,9 @@ class PodTimes:
     created: float
     running: float | None = None
     ended: float | None = None
+    #: When it was seen to be asked to go, and when it was gone.
+    asked: float | None = None
+    gone: float | None = None
 
 
 @dataclass
@@ -37,7 +40,7 @@ class JobTimes:
     pods: dict[str, PodTimes] = field(default_factory=dict)
 
     def all_pods(self, count: int, moment: str) -> float | None:
-        """Return when the last of `count` pods was `created`, `running` or `ended`; None when one is not."""
+        """Return when the last of `count` pods was `created`, `running`, `ended`, `asked` or `gone`; None if one is not."""
         found = [getattr(pod, moment) for pod in self.pods.values()]
         known = [value for value in found if value is not None]
         return max(known) if len(known) == len(found) == count else None
@@ -94,6 +97,11 @@ class World:
                     owner, JobTimes(labels.get(names.LABEL_JOB, ""), metadata["namespace"], owner, now)
                 )
                 job.pods[uid] = pod
+        leaves = kind == "DELETED" or "deletionTimestamp" in metadata
+        if leaves and pod.asked is None:
+            pod.asked = now
+        if kind == "DELETED" and pod.gone is None:
+            pod.gone = now
         phase = (body.get("status") or {}).get("phase")
         if phase == "Running" and pod.running is None:
             pod.running = now
