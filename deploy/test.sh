@@ -99,15 +99,9 @@ chaos() {
   about_cluster
   pytest_ tests/chaos 2400
 }
-
 scale() {
-  "$ROOT/deploy/local/tools.sh" etcd kube-apiserver kubectl kube-controller-manager kube-scheduler kwok
-  pinned_helm
-  TRAININGJOB_TEST_OPERATOR_PYTHON=$("$ROOT/deploy/venv.sh" operator)/bin/python
-  export TRAININGJOB_TEST_OPERATOR_PYTHON
   # shellcheck disable=SC2086
-  PYTHONPATH=$ROOT/operator:$ROOT/trainer_image:$ROOT/client:$ROOT \
-    timeout --foreground --signal=INT --kill-after=30 600 .venv/bin/python -m tests.scale.gate ${SCALE_ARGS:-}
+  timeout --foreground --signal=INT --kill-after=30 1500 "$ROOT/deploy/bench-scale.sh" --gate ${SCALE_ARGS:-}
 }
 
 tier() {
