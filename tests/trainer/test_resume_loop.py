@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from tests.trainer.gang import Member, run_gang, run_members
+from trainingjob_launcher.blame import is_collateral
+from trainingjob_launcher.messages import TrainerExit
 
 PROGRAM = "resume_loop.py"
 
@@ -126,3 +128,12 @@ def test_a_file_tells_what_it_holds(tmp_path: Path) -> None:
         assert file["model/0/kernel"].shape == (6, 8)
         assert file["optimizer/0/iteration"] == 5
         assert json.loads(file["checkpoint.json"])["position"]["step"] == 5
+
+
+@pytest.mark.gang
+def test_what_is_wrong_with_the_chiefs_folder_is_said_by_all_and_is_the_chiefs_fault(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    chief, worker = run_members(PROGRAM, members=2, spec=spec(tmp_path / "file" / "checkpoints"))
+    for member, echo in ((chief, False), (worker, True)):
+        assert "checkpoint: the chief cannot use" in member.output
+        assert is_collateral(TrainerExit(member.code, log_lines=tuple(member.output.splitlines()[-20:]))) is echo

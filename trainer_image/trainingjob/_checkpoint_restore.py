@@ -23,6 +23,10 @@ NOTHING, FOUND, FAILED, FENCED = 0, 1, 2, 3
 log = logging.getLogger("trainingjob")
 
 
+class ChiefError(ValueError):
+    """On the others, what is wrong on the chief. By this name the launcher knows that it is not their fault."""
+
+
 def broadcast_restore(
     checkpoints: Checkpoints, variables: Mapping[str, Any], strategy: Any
 ) -> Optional[Dict[str, Any]]:
@@ -53,7 +57,7 @@ def broadcast_read(checkpoints: Checkpoints, strategy: Any) -> Optional[Tuple[Di
     Raises:
         FencedError: a later generation has the folder.
         OSError: nothing can be written there.
-        ValueError: what is there can't be read.
+        ValueError: what is there can't be read; `ChiefError` on members that have only heard of it.
     """
     if members(strategy) == 1:
         checkpoints.claim()
@@ -77,7 +81,8 @@ def broadcast_read(checkpoints: Checkpoints, strategy: Any) -> Optional[Tuple[Di
     if kind == FENCED:
         raise FencedError(text)
     if kind == FAILED:
-        raise ValueError(f"checkpoint: the chief cannot use {checkpoints.path}: {text}")
+        failed = ValueError if checkpoints.is_chief else ChiefError
+        raise failed(f"checkpoint: the chief cannot use {checkpoints.path}: {text}")
     layout, position = json.loads(text)
     arrays = {}
     for name, kind_name, shape in layout:  # one at a time: nowhere are there two copies of the whole

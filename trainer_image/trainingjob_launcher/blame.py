@@ -18,8 +18,10 @@ from trainingjob_launcher.messages import TrainerExit
 _TRACEBACK = "Traceback (most recent call last)"
 _EXCEPTION = re.compile(r"^(?:[A-Za-z_]\w*\.)*([A-Za-z_]\w*)(?::|$)")
 _ERROR_LINE = re.compile(r"^(?:[A-Za-z_]\w*\.)*[A-Za-z_]\w*(?:Error|Exception|Interrupt)(?::|$)")
-#: What TensorFlow raises in the survivors.
-_PEER_ERRORS = frozenset({"UnavailableError", "AbortedError", "DeadlineExceededError", "CancelledError"})
+#: What TensorFlow raises in the survivors, and our checkpoints in those that the chief has told of its trouble.
+_PEER_ERRORS = frozenset(
+    {"UnavailableError", "AbortedError", "DeadlineExceededError", "CancelledError", "ChiefError"}
+)
 _NOISE = re.compile(
     r"UnavailableError|AbortedError|DeadlineExceededError|Connection reset|Socket closed|recvmsg:|"
     r"coordination[ _]?service|stopped sending heartbeats|Collective ops is aborted|Collective has timed out",

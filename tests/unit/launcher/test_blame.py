@@ -20,6 +20,7 @@ TF = "tensorflow.python.framework.errors_impl"
         f"{TF}.CancelledError: RecvAsync is cancelled.",
         f"{TF}.InternalError: Collective ops is aborted by: Socket closed",
         "RuntimeError: step failed: The following tasks are unhealthy (stopped sending heartbeats)",
+        "trainingjob._checkpoint_restore.ChiefError: checkpoint: the chief cannot use /checkpoints: OSError: no space",
     ],
 )
 def test_errors_that_speak_of_peers_are_echoes(line: str) -> None:
