@@ -8,7 +8,7 @@ help: ## List these commands
 	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 demo: ## A cluster, the images, the operator, and the MNIST job to its end
 	@deploy/demo.sh
-test: ## Every test but those of faults (test-chaos) and of many jobs (test-scale): verify, chart, trainer, apiserver, e2e
+test: ## Every test but that of many jobs (test-scale): verify, chart, trainer, apiserver, e2e, chaos
 	@deploy/test.sh
 
 ##@ Cluster

@@ -7,7 +7,7 @@
 #   e2e        real pods on a real cluster                                                   (minutes)
 #   scale      many jobs at once beside a control plane of its own: no ratio worse than the stored one  (three minutes)
 #   chaos      gangs on several nodes of the local cluster, and what can go wrong with them  (a quarter of an hour)
-# All of them but scale and chaos unless some are named. What pytest skips is listed with its reason (-ra). PYTEST_ARGS goes
+# All of them but scale unless some are named. What pytest skips is listed with its reason (-ra). PYTEST_ARGS goes
 # to pytest, SCALE_ARGS to the measurement of scale: --help lists what there is.
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 source "$ROOT/deploy/backend.sh"
@@ -120,7 +120,7 @@ tier() {
 
 [ "${1:-}" != --sourced ] || return 0
 "$ROOT/deploy/venv.sh"
-[ $# -gt 0 ] || set -- verify chart trainer apiserver e2e
+[ $# -gt 0 ] || set -- verify chart trainer apiserver e2e chaos
 for name in "$@"; do
   case $name in
     verify | chart | trainer | apiserver | e2e | scale | chaos) tier "$name" ;;
