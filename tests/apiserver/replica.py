@@ -8,6 +8,7 @@ import ssl
 import subprocess
 import sys
 import time
+import zlib
 from base64 import b64decode
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -222,7 +223,7 @@ class Cluster:
     def run(self, *names: str) -> None:
         """Let pods run; all that are pending if none is named."""
         for name in names or [n for n, pod in self.pods().items() if pod["status"]["phase"] == "Pending"]:
-            self._set(name, "Running", {"running": {"startedAt": now()}})
+            self._set(name, "Running", {"running": {"startedAt": now()}}, podIP=address_of(name))
 
     def end(self, name: str, code: int, message: str = "", reason: str = "", at: str = "") -> None:
         """Let a pod end."""
@@ -230,10 +231,21 @@ class Cluster:
         ended |= {"startedAt": at or now(), "finishedAt": at or now()}
         self._set(name, "Failed" if code else "Succeeded", {"terminated": ended})
 
-    def _set(self, name: str, phase: str, state: Json) -> None:
+    def _set(self, name: str, phase: str, state: Json, **more: Any) -> None:
         container = {"name": "trainer", "image": "x", "imageID": "", "ready": phase == "Running", "restartCount": 0}
-        status = {"phase": phase, "containerStatuses": [container | {"state": state}]}
+        status = {"phase": phase, "containerStatuses": [container | {"state": state}], **more}
         self.api.merge(f"{self.core}/pods/{name}/status", {"status": status})
+
+    def led_to(self, job: str = "mnist") -> list[str]:
+        """Return the addresses to which the name of a job's chief leads."""
+        path = f"/apis/discovery.k8s.io/v1/namespaces/{self.namespace}/endpointslices"
+        slices = self.api.get(f"{path}?labelSelector=kubernetes.io/service-name={job}-chief")["items"]
+        return [address for one in slices for end in one["endpoints"] or () for address in end["addresses"]]
+
+    def wait_led_to(self, *pods: str) -> None:
+        """Wait until the chief's name leads to these pods."""
+        wanted = [address_of(pod) for pod in pods]
+        wait(lambda: self.led_to() == wanted, f"the chief is found at {wanted}", lambda: str(self.led_to()))
 
     def report_token(self, pod: str, audience: str) -> str:
         """Return a token like the one that the kubelet puts into a pod."""
@@ -277,6 +289,11 @@ def report(
         step=sequence, total_steps=100, epoch=1, total_epochs=10, metrics={"loss": 0.5, "accuracy": 0.9}
     )
     return Report("chief-0", 1, 1, sequence, state, final, training, failure)
+
+
+def address_of(pod: str) -> str:
+    """Return the address that a pod gets when it runs: each another one."""
+    return "10." + ".".join(str(byte) for byte in zlib.crc32(pod.encode()).to_bytes(4)[1:])
 
 
 def now() -> str:

@@ -196,8 +196,7 @@ class TestSuspend:
         cluster.wait_live(*NEXT)
         cluster.bring_up()
         cluster.wait_phase("Starting")
-        selector = cluster.api.get(f"{cluster.core}/services/mnist-chief")["spec"]["selector"]
-        assert selector["trainingjob.dev/incarnation"] == "2"
+        cluster.wait_led_to(f"{PODS[0]}-2")
         assert cluster.post(operator, of(2, 2)) == 204
         status = cluster.wait_phase("Running")
         assert status["restarts"] == {"total": 1, "counted": 0, "free": 1}

@@ -63,7 +63,10 @@ class TestOneJob:
             ref = entry.get("objectRef") or {}
             if ref.get("namespace") == cluster.namespace and entry["userAgent"].startswith("trainingjob-operator"):
                 writes[f"{entry['verb']} {ref['resource']}"] += 1
-        assert writes == {"create pods": 3, "create services": 1, "update trainingjobs": 4, "create events": 3}
+        assert writes == {
+            "create pods": 3, "create services": 1, "create endpointslices": 1, "update trainingjobs": 4,
+            "create events": 3,
+        }  # fmt: skip
 
     def test_pods_belong_to_the_job_and_nothing_holds_it(self, cluster: Cluster, operator: Replica) -> None:
         uid = cluster.submit()["metadata"]["uid"]

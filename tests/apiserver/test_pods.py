@@ -1,6 +1,7 @@
 """The pods and Services that specs become, as an API server judges them: strictly, and by the restricted standard."""
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,8 +10,9 @@ from tests.apiserver.api import Api, Json, RefusedError
 from tests.unit.operator.api.specs import EVERYTHING, GOOD, Spec, with_program
 from tests.unit.operator.core.builders import UID, platform, profile
 from trainingjob_operator.api.validation import parse_spec
+from trainingjob_operator.core.address import build_address
 from trainingjob_operator.core.desired import build_pod, build_service, members
-from trainingjob_operator.core.observe import observe_job
+from trainingjob_operator.core.observe import observe_job, observe_pod
 from trainingjob_operator.core.validation import judge
 
 PLATFORM = platform(node_pools={"a100": profile(accelerator={"count": 8})})
@@ -42,12 +44,13 @@ MAKES_PODS = {
 
 
 def children(spec: Spec) -> list[Json]:
-    """Return the chief's pod, the last worker's, a second incarnation, and the Service of a job of this spec."""
+    """Return the chief's pod, the last worker's, a second incarnation, the Services of a job of this spec, and its slice."""
     job = observe_job({"metadata": {"name": "mnist", "namespace": "ml", "uid": UID, "generation": 1}, "spec": spec})
     assert job.spec is not None
     role, index = list(members(job.spec))[-1]
     pods = [build_pod(job, *member, PLATFORM) for member in (("chief", 0, 1), (role, index, 1), (role, index, 2))]
-    return [*pods, build_service(job, 1)]
+    chief = replace(observe_pod(pods[0]), ip="10.0.0.7")
+    return [*pods, build_service(job), build_service(job, selects=2), build_address(job, chief)]
 
 
 def namespace_of(api: Api, standard: str) -> str:
@@ -68,8 +71,22 @@ def namespace_of(api: Api, standard: str) -> str:
 def submit(api: Api, namespace: str, child: Json) -> None:
     """Have the API server judge an object, without storing it."""
     metadata: dict[str, Any] = {**child["metadata"], "namespace": namespace}
-    plural = {"Pod": "pods", "Service": "services"}[child["kind"]]
-    api.create(f"/api/v1/namespaces/{namespace}/{plural}", {**child, "metadata": metadata}, dryRun="All")
+    root = {"v1": "/api/v1"}.get(child["apiVersion"], f"/apis/{child['apiVersion']}")
+    api.create(
+        f"{root}/namespaces/{namespace}/{child['kind'].lower()}s", {**child, "metadata": metadata}, dryRun="All"
+    )
+
+
+def test_a_service_may_begin_to_select(api: Api, namespace: str) -> None:
+    job = observe_job({"metadata": {"name": "mnist", "namespace": namespace, "uid": UID}, "spec": with_program()})
+    path = f"/api/v1/namespaces/{namespace}/services"
+    api.create(path, build_service(job))
+    wanted = build_service(job, selects=1)["spec"]
+    now = api.merge(
+        f"{path}/mnist-chief", {"spec": {"selector": wanted["selector"], "publishNotReadyAddresses": True}}
+    )
+    del wanted["ports"]  # to which defaults are added
+    assert {name: now["spec"][name] for name in wanted} == wanted
 
 
 def test_most_good_specs_become_pods() -> None:

@@ -16,7 +16,16 @@ from trainingjob_operator.api import names
 from trainingjob_operator.kube.client import KubeClient
 from trainingjob_operator.kube.config import ClusterAddress, Credentials
 from trainingjob_operator.kube.errors import ApiError
-from trainingjob_operator.kube.resources import EVENTS, LEASES, PODS, SECRETS, SERVICES, TRAININGJOBS, Resource
+from trainingjob_operator.kube.resources import (
+    ENDPOINT_SLICES,
+    EVENTS,
+    LEASES,
+    PODS,
+    SECRETS,
+    SERVICES,
+    TRAININGJOBS,
+    Resource,
+)
 
 ACCOUNT = f"system:serviceaccount:{helm.NAMESPACE}:{helm.RELEASE}"
 CONFIG_MAPS = Resource("", "v1", "configmaps", "ConfigMap")
@@ -107,10 +116,13 @@ async def test_it_does_what_a_job_needs(operator: KubeClient, api: Api, namespac
         await operator.replace_status(TRAININGJOBS, "mnist", body, namespace, field_manager=manager)
     owner = {"apiVersion": names.API_VERSION, "kind": names.KIND, "name": "mnist", "uid": uid, "controller": True}
     metadata: Json = {"name": "mnist-chief", "ownerReferences": [owner]}
-    service = {"metadata": metadata, "spec": {"clusterIP": "None", "selector": {"a": "b"}}}
-    for _ in range(2):
-        await operator.apply(SERVICES, "mnist-chief", service, namespace, field_manager=names.FIELD_MANAGER)
-    await operator.get(SERVICES, "mnist-chief", namespace)
+    service = {"metadata": metadata, "spec": {"clusterIP": "None", "ipFamilyPolicy": "PreferDualStack"}}
+    address = {"metadata": metadata, "addressType": "IPv4", "endpoints": [{"addresses": ["10.0.0.7"]}]}
+    for resource, body in ((SERVICES, service), (ENDPOINT_SLICES, address)):
+        await operator.create(resource, body, namespace)
+        await operator.get(resource, "mnist-chief", namespace)
+    await operator.merge_patch(ENDPOINT_SLICES, "mnist-chief", {"endpoints": []}, namespace)
+    await operator.merge_patch(SERVICES, "mnist-chief", {"spec": {"selector": {"a": "b"}}}, namespace)
     pod = {"metadata": {**metadata, "name": "mnist-chief-0"}, "spec": {"containers": [{"name": "a", "image": "b"}]}}
     await operator.create(PODS, pod, namespace)
     assert (await operator.list(PODS, namespace)).items
@@ -140,7 +152,8 @@ async def test_it_fills_its_secret_and_takes_its_lease(operator: KubeClient) -> 
         ("delete", CONFIG_MAPS, "trainingjob-launcher-1"), ("list", NODES, ""), ("list", NAMESPACES, ""),
         ("create", LEASES, "new"), ("get", LEASES, "other"),
         ("apply", TRAININGJOBS, "mnist"), ("create", TRAININGJOBS, "new"), ("apply", PODS, "mnist-chief-0"),
-        ("delete", SERVICES, "mnist-chief"), ("list", EVENTS, ""),
+        ("delete", SERVICES, "mnist-chief"), ("list", SERVICES, ""),
+        ("delete", ENDPOINT_SLICES, "mnist-chief"), ("list", ENDPOINT_SLICES, ""), ("list", EVENTS, ""),
     ],
     ids=lambda value: getattr(value, "plural", value),
 )  # fmt: skip

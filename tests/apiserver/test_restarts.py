@@ -131,13 +131,15 @@ class TestTheChief:
         self, cluster: Cluster, operator: Replica
     ) -> None:
         trains(cluster, operator)
+        cluster.wait_led_to(CHIEF)
         late = of(1, 1)
         uid = cluster.job()["metadata"]["uid"]
         token = cluster.report_token(CHIEF, f"trainingjob.dev/jobs/{uid}")
         cluster.api.request("DELETE", f"{cluster.core}/pods/{CHIEF}")
-        pods = replaced(cluster, f"{CHIEF}-2", WORKER_0, WORKER_1)
-        selector = cluster.api.get(f"{cluster.core}/services/mnist-chief")["spec"]["selector"]
-        assert selector.items() <= pods[f"{CHIEF}-2"]["metadata"]["labels"].items()
+        cluster.wait_live(f"{CHIEF}-2", WORKER_0, WORKER_1)
+        assert cluster.led_to() == [], "nobody looks for it where it was"
+        cluster.bring_up()
+        cluster.wait_led_to(f"{CHIEF}-2")
         assert cluster.post(operator, of(2, 2)) == 204
         cluster.wait_phase("Running")
         refused, answer = cluster.report(operator.intake_port, token, replace(late, sequence=99).encode())

@@ -21,6 +21,8 @@ JOBS = {
     rule("trainingjob.dev", "trainingjobs/status", "update"),
     rule("", "pods", "get list watch create delete"),
     rule("", "services", "get create patch"),
+    rule("discovery.k8s.io", "endpointslices", "get create patch"),
+    rule("discovery.k8s.io", "endpointslices/restricted", "create"),
     rule("", "configmaps", "create"),
     rule("", "events", "create"),
 }

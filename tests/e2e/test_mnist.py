@@ -102,6 +102,7 @@ def _check_cost(world: World, request: pytest.FixtureRequest, took: float) -> No
     metrics = counts.pop("update trainingjobs/status by trainingjob-operator-intake")
     assert counts.pop("create pods") == 3
     assert counts.pop("create services") == 1
+    assert counts.pop("create endpointslices") == 1
     assert counts.pop("update trainingjobs/status by trainingjob-operator") <= 4
     assert counts.pop("create events") == 3
     assert not counts, "nothing else is written"

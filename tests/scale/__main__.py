@@ -116,6 +116,8 @@ def main() -> int:
     # as Ctrl-C: everything that was started is stopped
     signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
     build_programs()
+    if given.single < 1:
+        parser.error(f"--single {given.single}: at least 1, the bare client's pods are made as its first job's were")
     before = load()
     if before > 0.5:
         say(f"the machine is not quiet: its load is {before}. Ratios of pairs bear that better than numbers do")

@@ -67,7 +67,17 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
   verbs:
     - create # the headless Service that leads to a job's chief; it goes with its job, by ownerReference
     - get # whose it is, when the name is taken
-    - patch # its selector, when the chief has a new pod
+    - patch # its selector, when the chief has waited for its address for long
+- apiGroups: [discovery.k8s.io]
+  resources: [endpointslices]
+  verbs:
+    - create # where that Service leads: the chief's address
+    - get # whose it is, when the name is taken
+    - patch # the address, when the chief has a new pod
+- apiGroups: [discovery.k8s.io]
+  resources: [endpointslices/restricted]
+  verbs:
+    - create # asked by OpenShift of whoever names the address of a pod in a slice
 - apiGroups: [""]
   resources: [configmaps]
   verbs:

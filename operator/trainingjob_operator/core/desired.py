@@ -117,37 +117,41 @@ def _with_counts(pod: dict[str, Any], past: Past) -> dict[str, Any]:
     return pod | {"metadata": metadata | ({"annotations": given} if given else {})}
 
 
-def build_service(job: JobFact, incarnation: int) -> dict[str, Any]:
-    """Return the headless Service that resolves to the chief's pod of this incarnation, ready or not.
+def build_service(job: JobFact, selects: int | None = None) -> dict[str, Any]:
+    """Return the headless Service by whose name the chief's newest pod is found.
 
-    It selects the chief alone: members find each other through the rendezvous, and a Service over all pods would
-    cost the controller-manager a write for each change of each pod.
+    It leads to the chief alone: members find each other through the rendezvous. Where is said by the operator, or by
+    Kubernetes if the Service `selects` the chief's pod of an incarnation; see `core.address`.
     """
-    selector = {
-        names.LABEL_JOB: job.name,
-        names.LABEL_ROLE: names.ROLE_CHIEF,
-        names.LABEL_INCARNATION: str(incarnation),
+    spec: dict[str, Any] = {
+        "clusterIP": "None",
+        # Without a selector the default is RequireDualStack, with which most clusters let no selector in later.
+        "ipFamilyPolicy": "PreferDualStack",
+        "ports": [{"name": "rendezvous", "port": RENDEZVOUS_PORT}],
     }
+    if selects is not None:
+        spec["publishNotReadyAddresses"] = True
+        spec["selector"] = {
+            names.LABEL_JOB: job.name,
+            names.LABEL_ROLE: names.ROLE_CHIEF,
+            names.LABEL_INCARNATION: str(selects),
+        }
+    metadata = owned_by(job, names.service_name(job.name))
+    return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec}
+
+
+def owned_by(job: JobFact, name: str) -> dict[str, Any]:
+    """Return the metadata of an object of a job's that is no pod."""
     return {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": {
-            "name": names.service_name(job.name),
-            "namespace": job.namespace,
-            "labels": {
-                names.LABEL_JOB: job.name,
-                names.LABEL_APP_NAME: names.APP_NAME,
-                names.LABEL_APP_INSTANCE: job.name,
-                names.LABEL_APP_MANAGED_BY: names.MANAGER,
-            },
-            "ownerReferences": [owner_reference(job)],
+        "name": name,
+        "namespace": job.namespace,
+        "labels": {
+            names.LABEL_JOB: job.name,
+            names.LABEL_APP_NAME: names.APP_NAME,
+            names.LABEL_APP_INSTANCE: job.name,
+            names.LABEL_APP_MANAGED_BY: names.MANAGER,
         },
-        "spec": {
-            "clusterIP": "None",
-            "publishNotReadyAddresses": True,
-            "selector": selector,
-            "ports": [{"name": "rendezvous", "port": RENDEZVOUS_PORT}],
-        },
+        "ownerReferences": [owner_reference(job)],
     }
 
 
@@ -167,7 +171,8 @@ def needs_service(spec: TrainingJobSpec) -> bool:
     return spec.workers.replicas > 0 or spec.evaluator is not None
 
 
-def _hostname(job: JobFact, role: str, index: int) -> str:
+def hostname(job: JobFact, role: str, index: int) -> str:
+    """Return the host name of a member, or of the evaluator: the same for all of its pods."""
     # A host name has at most 63 characters: the evaluator, of which there is one, does without a number.
     return f"{job.name}-{role}" if role == names.ROLE_EVALUATOR else names.pod_name(job.name, role, index, 1)
 
@@ -200,7 +205,7 @@ def _pod_spec(
         mounts.append(mount)
     out: dict[str, Any] = {
         "restartPolicy": "Never",
-        "hostname": _hostname(job, role, index),
+        "hostname": hostname(job, role, index),
         "enableServiceLinks": False,
         "automountServiceAccountToken": False,
         "terminationGracePeriodSeconds": GRACE_SECONDS,

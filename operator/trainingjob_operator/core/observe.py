@@ -57,6 +57,7 @@ class PodFact:
     phase: str
     deleting: bool = False
     node: str = ""
+    ip: str = ""
     reason: str = ""
     message: str = ""
     unschedulable: str = ""
@@ -185,6 +186,7 @@ def observe_pod(body: Json) -> PodFact:
         phase=status.get("phase", "Pending"),
         deleting="deletionTimestamp" in metadata,
         node=body.get("spec", {}).get("nodeName", ""),
+        ip=status.get("podIP", ""),
         reason=status.get("reason", ""),
         message=status.get("message", ""),
         unschedulable=scheduled.get("message", "") or "no reason given" if _is_unschedulable(scheduled) else "",

@@ -13,17 +13,18 @@ from trainingjob_operator.api import names
 from trainingjob_operator.api.names import Condition, Phase, Reason
 from trainingjob_operator.core import deadlines, suspend
 from trainingjob_operator.core import status as status_of
+from trainingjob_operator.core.address import build_address, handover, unpublished
 from trainingjob_operator.core.cleanup import expiry, leftovers
 from trainingjob_operator.core.desired import build_pod, build_service, needs_service
 from trainingjob_operator.core.evaluator import EVALUATOR, describe_trouble, failures, wants_pod
 from trainingjob_operator.core.failure import FailureFact, final_failure, unheard_farewell
-from trainingjob_operator.core.gang import assemble
+from trainingjob_operator.core.gang import Gang, assemble
 from trainingjob_operator.core.launcher_source import is_injected
 from trainingjob_operator.core.managed import managed_elsewhere
 from trainingjob_operator.core.observe import JobFact, PodFact
 from trainingjob_operator.core.phase import observed_phase, restarted_unseen, step_towards
 from trainingjob_operator.core.platform import Platform
-from trainingjob_operator.core.refusal import LAUNCHER, REFUSALS, SERVICE, Refusal
+from trainingjob_operator.core.refusal import ADDRESS, LAUNCHER, REFUSALS, SERVICE, Refusal
 from trainingjob_operator.core.replacement import Fate, surplus
 from trainingjob_operator.core.restarts import fatal, past_of
 from trainingjob_operator.core.review import Review, review
@@ -44,11 +45,12 @@ def decide(
     met_at: datetime | None = None,
     *,
     hurried: bool = False,
+    published: str | None = None,
 ) -> Plan:
     """Return what to do about a job now. See the module's docstring."""
     if job.deleting or managed_elsewhere(job):
         return Plan()  # of the first the garbage collector removes what it owns
-    s = Situation(job, tuple(pods), tuple(refusals), now, written_at, met_at, hurried)
+    s = Situation(job, tuple(pods), tuple(refusals), now, written_at, met_at, hurried, published)
     if job.phase is not None and job.phase.finished:
         return _finished(s)
     problems = job.problems
@@ -108,7 +110,9 @@ def _progressing(s: Situation, seen: Review, platform: Platform) -> Plan:
     observed, due = observed_phase(s.job, gang, seen.failed_generation, s.now)
     unseen = restarted_unseen(s.job, observed)
     phase = Phase.RESTARTING if unseen else step_towards(s.job.phase, observed, hurried=s.hurried)
-    trouble = None if gang.complete else find_trouble(gang, _of_gang(s.refusals))
+    # Members without an address of their chief's are all up, and wait.
+    whole = gang.complete and not any(refusal.subject == ADDRESS for refusal in s.refusals)
+    trouble = None if whole else find_trouble(gang, _of_gang(s.refusals))
     plan = _with_status(
         s,
         status_of.progressing(s.job, seen, phase, trouble, s.now, settled=s.settled),
@@ -152,12 +156,14 @@ def _creates(s: Situation, seen: Review, platform: Platform) -> tuple[tuple[Crea
         for fate in wanted
     ]
     if s.job.spec is not None and needs_service(s.job.spec) and chief in due:
-        # The Service leads to the chief's newest pod, and is made before it: where there is a chief's pod there is
-        # its Service, so nobody ever has to look for one, also not a replica that takes over between the two.
+        # It is made, or the last pod's address withdrawn, before the chief's next pod: where there is a chief's pod
+        # there is its Service, so nobody has to look for one, also not a replica that takes over between the two.
         if SERVICE in waiting:
             creates.clear()
         elif chief in wanted:
-            creates.insert(0, Create(SERVICE, build_service(s.job, gang.chief.incarnations + 1), first=True))
+            creates.insert(
+                0, Create(SERVICE, build_service(s.job), first=True, incarnation=gang.chief.incarnations + 1)
+            )
     if gang.evaluator is not None and EVALUATOR not in waiting and wants_pod(gang, s.refusals):
         number = gang.evaluator.incarnations + 1
         creates.append(Create(EVALUATOR, build_pod(s.job, names.ROLE_EVALUATOR, 0, number, platform)))
@@ -167,7 +173,22 @@ def _creates(s: Situation, seen: Review, platform: Platform) -> tuple[tuple[Crea
             creates.clear()
         else:
             creates.insert(0, Create(LAUNCHER, platform.launcher.config_map(s.job.namespace), first=True))
-    return tuple(creates), min(waiting.values(), default=None)
+    found, late = _find_chief(s, gang) if chief not in due else (None, None)
+    if found is not None and found.subject not in waiting:
+        creates.append(found)
+    return tuple(creates), earliest(min(waiting.values(), default=None), late)
+
+
+def _find_chief(s: Situation, gang: Gang) -> tuple[Create | None, datetime | None]:
+    """Return (what lets members find the chief's pod now, when to look again)."""
+    pod = unpublished(s.job, gang, s.published)
+    if pod is not None:
+        return Create(ADDRESS, build_address(s.job, pod)), None
+    due = handover(s.job, gang, s.published)
+    if due is None or due > s.now:
+        return None, due
+    newest = gang.chief.incarnations
+    return Create(SERVICE, build_service(s.job, selects=newest), incarnation=newest), None
 
 
 def _next_pod(s: Situation, fate: Fate, seen: Review, platform: Platform) -> dict[str, Any]:

@@ -5,8 +5,10 @@ from datetime import datetime, timedelta
 
 from trainingjob_operator.api.names import Reason
 
-#: Subjects of creates and refusals that are no member: the chief's Service, and the ConfigMap with the launcher.
+#: Subjects of creates and refusals that are no member: the chief's Service, its address, and the ConfigMap with the
+#: launcher.
 SERVICE = "service"
+ADDRESS = "address"
 LAUNCHER = "launcher"
 
 FIRST_RETRY = timedelta(seconds=5)
@@ -26,7 +28,7 @@ REFUSALS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A create that was refused, for the `attempts`-th time. `subject` is the member, `service` or `launcher`.
+    """A create that was refused, for the `attempts`-th time. `subject` is the member, or one of those above.
 
     `invalid` means that the same object can never be accepted: the job's spec is at fault.
     """
@@ -57,8 +59,8 @@ def judge_refusal(
     elif status == 403 and "violates PodSecurity" in message:
         kind = Reason.POD_SECURITY
     elif status in (400, 422):
-        invalid = subject != LAUNCHER  # which no job has written
-    elif status == 409 and subject == SERVICE:
+        invalid = subject not in (LAUNCHER, ADDRESS)  # which no job has written
+    elif status == 409 and subject in (SERVICE, ADDRESS):
         kind = Reason.SERVICE_CONFLICT
     text = message.strip() or reason or f"HTTP {status}"
     return Refusal(subject, kind, text, invalid, attempts, now + delay)

@@ -24,14 +24,16 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Create:
-    """An object to create. `subject` is the member, `service` or `launcher`.
+    """An object to create. `subject` is the member, or one of `core.refusal`.
 
-    `first`: it is there before those after it are made, and without it they are not.
+    `first`: it is there before those after it are made, and without it they are not. `incarnation` is that of the
+    chief's pod to which a Service is to lead.
     """
 
     subject: str
     body: dict[str, Any]
     first: bool = False
+    incarnation: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,8 @@ class Situation:
 
     `written_at` is when this process last wrote the job's status, `met_at` when it first looked at the job: what came
     to pass before that nobody may have told yet. `hurried`: many jobs wait to tell that they
-    have begun, and this is one of them.
+    have begun, and this is one of them. `published` is the chief's address as members can find it now, empty for
+    none, None while this process does not know; see `core.address`.
     """
 
     job: JobFact
@@ -65,6 +68,7 @@ class Situation:
     written_at: datetime | None = None
     met_at: datetime | None = None
     hurried: bool = False
+    published: str | None = None
 
     @property
     def since(self) -> datetime:

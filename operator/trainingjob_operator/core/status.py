@@ -242,7 +242,7 @@ def _nodes(gang: Gang) -> str:
 
 def _members_ready(job: JobFact, gang: Gang, trouble: Trouble | None, settled: bool) -> Claim:
     kind = Condition.MEMBERS_READY
-    if gang.complete:
+    if gang.complete and trouble is None:
         return Claim(kind, True, Reason.MEMBERS_RUNNING, f"{describe_gang(gang)} run", _up_since(gang))
     old = job.condition(kind)
     if trouble is not None:

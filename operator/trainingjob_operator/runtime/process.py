@@ -16,6 +16,7 @@ from typing import Any
 from trainingjob_operator.api import names
 from trainingjob_operator.api.contract import Report
 from trainingjob_operator.api.names import Phase
+from trainingjob_operator.core.address import BY_KUBERNETES
 from trainingjob_operator.core.observe import JobFact, PodFact, observe_pod
 from trainingjob_operator.core.platform import Platform
 from trainingjob_operator.intake import keys
@@ -271,8 +272,12 @@ class OperatorProcess:
         if "deletionTimestamp" in metadata or spec.get("suspend") or over:
             return (Lane.URGENT if live else Lane.OTHER), metadata["namespace"]
         wanted = 1 + ((spec.get("workers") or {}).get("replicas") or 0)
-        lacks = live < wanted and phase != Phase.INVALID
-        return (Lane.CREATE if lacks else Lane.OTHER), metadata["namespace"]
+        if live < wanted:
+            return (Lane.CREATE if phase != Phase.INVALID else Lane.OTHER), metadata["namespace"]
+        chiefs = (pod.ip for pod in pods if pod.role == names.ROLE_CHIEF and not pod.over and not pod.deleting)
+        found = ("", BY_KUBERNETES, self._reconciler.published(uid))
+        unfound = wanted > 1 and phase != Phase.RUNNING and next(chiefs, "") not in found
+        return (Lane.URGENT if unfound else Lane.OTHER), metadata["namespace"]
 
     def _everything(self) -> None:
         for uid in self._jobs:

@@ -14,15 +14,16 @@ from typing import Any, Protocol
 
 from trainingjob_operator.api import names
 from trainingjob_operator.api.contract import Report
+from trainingjob_operator.core.address import BY_KUBERNETES
 from trainingjob_operator.core.observe import JobFact, PodFact, observe_job, owner_uid
 from trainingjob_operator.core.plan import Create, Plan, decide
 from trainingjob_operator.core.platform import Platform
-from trainingjob_operator.core.refusal import LAUNCHER, SERVICE, Refusal, await_predecessor, judge_refusal
+from trainingjob_operator.core.refusal import ADDRESS, LAUNCHER, SERVICE, Refusal, await_predecessor, judge_refusal
 from trainingjob_operator.core.sections import with_metrics_of
 from trainingjob_operator.intake.flusher import Joined
 from trainingjob_operator.kube.client import KubeClient
 from trainingjob_operator.kube.errors import ApiError
-from trainingjob_operator.kube.resources import CONFIGMAPS, PODS, SERVICES, TRAININGJOBS
+from trainingjob_operator.kube.resources import CONFIGMAPS, ENDPOINT_SLICES, PODS, SERVICES, TRAININGJOBS
 from trainingjob_operator.runtime.early_status import EarlyStatus
 from trainingjob_operator.runtime.events import EventRecorder
 from trainingjob_operator.runtime.jobs import JobCache
@@ -32,6 +33,8 @@ logger = logging.getLogger(__name__)
 
 #: So many creates of one job are under way at once; the client's rate limit is over all jobs.
 PARALLEL_CREATES = 50
+#: What is created for a subject that is no member.
+_RESOURCES = {SERVICE: SERVICES, ADDRESS: ENDPOINT_SLICES}
 
 
 class PodStore(Protocol):
@@ -56,12 +59,16 @@ class FinalReports(Protocol):
 
 @dataclass
 class _Memory:
-    """What this process remembers of a job between two looks. Losing it costs a write, nothing else."""
+    """What this process remembers of a job between two looks. Losing it costs a write, nothing else.
+
+    `published`: see `core.situation.Situation`.
+    """
 
     namespace: str
     met_at: datetime
     refusals: dict[str, Refusal] = field(default_factory=dict)
     written_at: datetime | None = None
+    published: str | None = None
 
 
 class Reconciler:
@@ -135,6 +142,11 @@ class Reconciler:
         self._tell(job, plan, memory)
         return again
 
+    def published(self, uid: str) -> str | None:
+        """Return the chief's address that members can find, empty for none, None when this process does not know."""
+        memory = self._memory.get(uid)
+        return None if memory is None else memory.published
+
     def accompany(self, uid: str, resource_version: str, status: Mapping[str, Any]) -> Joined | None:
         """Say what the status of a job should be besides its metrics, if these are as in `status`.
 
@@ -146,7 +158,8 @@ class Reconciler:
             return None  # another replica leads, or the job has moved on
         job = observe_job({**body, "status": status})
         plan = self._decide(job, memory)
-        if plan.status is None or plan.creates or plan.deletes or plan.delete_job:
+        more = [create for create in plan.creates if create.subject != ADDRESS]  # of which the status says nothing
+        if plan.status is None or more or plan.deletes or plan.delete_job:
             return None
         return Joined(plan.status, lambda: self._tell(job, plan, memory))
 
@@ -170,6 +183,7 @@ class Reconciler:
             memory.written_at,
             memory.met_at,
             hurried=self._early.waits(job.uid),
+            published=memory.published,
         )
 
     # --- Creating and deleting ---
@@ -215,7 +229,7 @@ class Reconciler:
         self._launchers.add(job.namespace)
 
     async def _create_one(self, job: JobFact, item: Create, memory: _Memory) -> None:
-        resource = SERVICES if item.subject == SERVICE else PODS
+        resource = _RESOURCES.get(item.subject, PODS)
         try:
             body = await self._client.create(resource, item.body, job.namespace)
         except ApiError as error:
@@ -241,15 +255,37 @@ class Reconciler:
             memory.refusals.pop(item.subject, None)
             if resource is PODS:
                 self._pods.remember(body)
+            else:
+                memory.published = _address(item)
 
     async def _adopt(self, job: JobFact, item: Create, found: dict[str, Any], memory: _Memory) -> None:
         """Take an object of ours that was there already: our first answer was lost, or the chief has a new pod."""
         memory.refusals.pop(item.subject, None)
-        if item.subject != SERVICE:
+        if item.subject == SERVICE:
+            await self._turn(job, item, found, memory)
+        elif item.subject == ADDRESS:
+            endpoints = {"endpoints": item.body["endpoints"]}
+            await self._client.merge_patch(ENDPOINT_SLICES, item.body["metadata"]["name"], endpoints, job.namespace)
+            memory.published = _address(item)
+        else:
             self._pods.remember(found)
-        elif found.get("spec", {}).get("selector") != item.body["spec"]["selector"]:
-            patch = {"spec": {"selector": item.body["spec"]["selector"]}}
-            await self._client.merge_patch(SERVICES, item.body["metadata"]["name"], patch, job.namespace)
+
+    async def _turn(self, job: JobFact, item: Create, found: dict[str, Any], memory: _Memory) -> None:
+        """Let nobody look for the chief where it was. A Service that selects goes on to; one that shall begins."""
+        name, spec = item.body["metadata"]["name"], item.body["spec"]
+        selector, before = spec.get("selector"), found.get("spec", {}).get("selector")
+        if selector is None and memory.published != "":
+            try:  # the slice has the Service's name
+                await self._client.merge_patch(ENDPOINT_SLICES, name, {"endpoints": []}, job.namespace)
+            except ApiError as error:
+                if not error.not_found:
+                    raise
+        if selector is None and before:
+            selector = before | {names.LABEL_INCARNATION: str(item.incarnation)}
+        if selector is not None and selector != before:
+            wanted = {"selector": selector, "publishNotReadyAddresses": True}
+            await self._client.merge_patch(SERVICES, name, {"spec": wanted}, job.namespace)
+        memory.published = "" if selector is None else BY_KUBERNETES
 
     async def _delete(self, pod: PodFact) -> None:
         await self._client.delete(PODS, pod.name, pod.namespace, uid=pod.uid)
@@ -310,9 +346,17 @@ class Reconciler:
             self._jobs.remove(job.uid)
 
 
+def _address(item: Create) -> str:
+    """Return where the chief is found with an object that is no pod: see `core.situation.Situation.published`."""
+    if item.subject == ADDRESS:
+        return str(item.body["endpoints"][0]["addresses"][0])
+    return BY_KUBERNETES if item.body["spec"].get("selector") else ""
+
+
 def _why(error: ApiError, item: Create) -> str:
     if error.conflict:
-        kind = "Service" if item.subject == SERVICE else "pod"
+        kind = _RESOURCES.get(item.subject, PODS).kind
+        kind = "pod" if kind == "Pod" else kind
         return (
             f"a {kind} named {item.body['metadata']['name']} exists and belongs to somebody else: "
             "delete it or name the job otherwise"

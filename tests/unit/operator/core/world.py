@@ -11,6 +11,7 @@ from typing import Any
 
 from tests.unit.operator.core.builders import T0, UID, final_report, forbidden, job_body, platform
 from trainingjob_operator.api.contract import Failure
+from trainingjob_operator.core.address import BY_KUBERNETES
 from trainingjob_operator.core.observe import JobFact, PodFact, Terminated, observe_job, observe_pod
 from trainingjob_operator.core.plan import Plan, decide
 from trainingjob_operator.core.refusal import Refusal, judge_refusal
@@ -43,6 +44,11 @@ class World:
     told: set[tuple[str, str]] = field(default_factory=set)
     created: list[str] = field(default_factory=list)
     last: Plan = field(default_factory=Plan)
+    #: The address in the slice, and which of the chief's pods the Service selects, if it does; what this operator
+    #: process knows of both.
+    slice: str = ""
+    selects: int | None = None
+    published: str | None = None
 
     @property
     def job(self) -> JobFact:
@@ -51,7 +57,10 @@ class World:
         return observe_job(job_body(self.workers, status, **self.spec))
 
     def decide(self) -> Plan:
-        return decide(self.job, self.pods.values(), self.refusals.values(), platform(), self.now, self.written_at)
+        pods, refusals = self.pods.values(), self.refusals.values()
+        return decide(
+            self.job, pods, refusals, platform(), self.now, self.written_at, published=self.published
+        )  # fmt: skip
 
     def reconcile(self) -> Plan:
         plan = self.decide()
@@ -84,7 +93,7 @@ class World:
 
     def forget(self) -> None:
         """A new operator process takes over: what the last one kept in memory is gone."""
-        self.refusals, self.written_at = {}, None
+        self.refusals, self.written_at, self.published = {}, None, None
 
     def settle(self, limit: int = 30) -> None:
         """Reconcile until nothing is to be done now."""
@@ -96,7 +105,15 @@ class World:
         raise AssertionError("does not come to rest")
 
     def _create(self, create) -> None:
-        if create.subject in ("service", "launcher"):
+        if create.subject == "address":
+            self.slice = self.published = create.body["endpoints"][0]["addresses"][0]
+        elif create.subject == "service":
+            begins = "selector" in create.body["spec"]
+            self.slice = self.slice if begins else ""
+            if begins or self.selects is not None:
+                self.selects = create.incarnation
+            self.published = "" if self.selects is None else BY_KUBERNETES
+        if create.subject in ("service", "address", "launcher"):
             return
         if self.quota is not None and len(self.pods) >= self.quota:
             error = forbidden("exceeded quota: q")
@@ -115,6 +132,14 @@ class World:
         self.knows[name] = int(env.get("TRAININGJOB_POD_FAILURES", "0"))
         self.created.append(name)
 
+    def found(self) -> set[str]:
+        """Where members look for the chief: at the address in the slice, and where Kubernetes finds it."""
+        selected = {
+            pod.ip for pod in self.pods.values()
+            if pod.role == "chief" and pod.incarnation == self.selects and pod.ip and not pod.finished
+        }  # fmt: skip
+        return ({self.slice} - {""}) | selected
+
     # --- What may happen outside ---
 
     def tick(self, seconds: float) -> None:
@@ -123,7 +148,8 @@ class World:
     def start(self, name: str) -> None:
         pod = self.pods.get(name)
         if pod is not None and pod.phase == "Pending" and not pod.deleting:
-            self.pods[name] = replace(pod, phase="Running", started_at=self.now)
+            address = f"10.0.0.{self.created.index(name)}"
+            self.pods[name] = replace(pod, phase="Running", started_at=self.now, ip=address)
 
     def start_all(self) -> None:
         for name in list(self.pods):
