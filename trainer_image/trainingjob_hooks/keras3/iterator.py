@@ -116,6 +116,7 @@ class Input:
             self._order_py_dataset(adapter)
         dataset = adapter.get_tf_dataset()
         if isinstance(dataset, tf.data.Dataset):
+            dataset = source.untuned(dataset)
             if self._is_whole:
                 return dataset
             if self.place.is_alone:  # of one replica, or a strategy that is Keras's business

@@ -11,6 +11,7 @@ order is Keras's.
 from __future__ import annotations
 
 import dataclasses
+import os
 from typing import Any, List
 
 from trainingjob_hooks.keras3 import share
@@ -75,6 +76,27 @@ def shared(dataset: Any, place: Place) -> Any:
     return parts.prefetch(tf.data.AUTOTUNE).with_options(options)
 
 
+def untuned(dataset: Any) -> Any:
+    """Return `dataset` without tf.data's autotuning, unless its options ask for it by name.
+
+    To drop an iterator with a tuner may take a minute, in which no Python runs in its process: the tuner wakes up to
+    look whether it shall end, and is told just afterwards (TensorFlow 2.21, `Model::OptimizeLoop`). Beside two busy
+    processes on two CPUs 6 of 28 iterators stood still so, for 8 to 60 s; a gang waits for its slowest member, at
+    each end of an epoch. Without it AUTOTUNE means as many calls in parallel as there are CPUs; prefetching grows as
+    before.
+    """
+    import tensorflow as tf
+
+    given = dataset.options().autotune
+    if given.enabled is not None:
+        return dataset
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    if given.initial_parallelism is None:
+        options.autotune.initial_parallelism = os.cpu_count() or 1
+    return dataset.with_options(options)
+
+
 class ArraySource:
     """Batches of arrays, from the inside of Keras's ArrayDataAdapter, which has checked and packed them."""
 
@@ -106,7 +128,7 @@ class ArraySource:
         options = tf.data.Options()
         # As Keras has it: the pipeline is small, and rewriting it would copy the arrays.
         options.experimental_optimization.apply_default_optimizations = False
-        return dataset.prefetch(tf.data.AUTOTUNE).with_options(options)
+        return untuned(dataset.prefetch(tf.data.AUTOTUNE).with_options(options))
 
     def sample(self) -> List[Any]:
         """Return a few rows of every array that is dense numbers, to compare them between members."""
