@@ -15,10 +15,10 @@ import json
 import os
 import random
 import selectors
-import signal
 import socket
 import sys
 import threading
+import time
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
@@ -63,8 +63,6 @@ def main(control: socket.socket) -> tuple[dict[str, Any], int] | None:
 def _tell_end(pidfd: int, pid: int, status: int) -> None:
     os.close(pidfd)
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    if code == -signal.SIGALRM:  # see `end`
-        code = 0
     with contextlib.suppress(BrokenPipeError):  # nobody wants to know
         os.write(status, str(code).encode())
     os.close(status)
@@ -105,15 +103,9 @@ def standby() -> ModuleType:
 def end(code: Any) -> NoReturn:
     """End as the interpreter does, but for taking itself apart.
 
-    Then threads of tf.data may wait for the interpreter, and it for them: that is TensorFlow's, at the end of any
-    program, but a test of something else shall not hang on it. Programs that start cold end as always, and so do
-    members of a gang that end well: what they sent last is on its way then, and a peer that reads it fails if they go
-    at once ("Socket closed"). If one of them hangs, the alarm ends it.
+    Dropping what is left of tf.data can take TensorFlow a minute (`keras3/source.py`, `untuned`), and a test of something
+    else shall not wait for that. Programs that start cold end as always.
     """
-    if code in (None, 0) and len(json.loads(os.environ.get("TF_CONFIG") or "{}").get("cluster", {})) > 1:
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.alarm(LONGEST_END)
-        sys.exit(0)
     if code is not None and not isinstance(code, int):
         print(code, file=sys.stderr)
         code = 1
@@ -122,17 +114,51 @@ def end(code: Any) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(ValueError, OSError):  # the program has closed it
             stream.flush()
+    if not code:
+        leave_together()
     os._exit((code or 0) & 0xFF)
 
 
-#: Seconds; it takes less than one when nothing hangs.
-LONGEST_END = 20
+def arrive() -> None:
+    """Leave a mark beside the program's result: this member of a gang runs."""
+    if result := os.environ.get("TRAININGJOB_TEST_RESULT"):
+        mark = Path(result).with_suffix(".arriving")
+        mark.write_text(str(os.getpid()))
+        mark.rename(mark.with_suffix(".running"))
+
+
+def leave_together() -> None:
+    """Wait for the other members of a gang to come to their ends, or to die; the chief waits until they are gone.
+
+    Taking an interpreter apart gives what was sent last the time to arrive. Without it, a peer that still reads it
+    would fail ("Socket closed"), and so would one whose coordinator, the chief, is gone.
+    """
+    if result := os.environ.get("TRAININGJOB_TEST_RESULT"):
+        mine = Path(result)
+        mine.with_suffix(".running").rename(mine.with_suffix(".ended"))
+        while any(_lives(mark) for mark in mine.parent.glob("*.running")):
+            time.sleep(0.02)
+        if mine.stem == "chief-0":
+            others = set(mine.parent.glob("*.ended")) - {mine.with_suffix(".ended")}
+            while any(map(_lives, others)):
+                time.sleep(0.02)
+
+
+def _lives(mark: Path) -> bool:
+    try:
+        os.kill(int(mark.read_text()), 0)
+    except (FileNotFoundError, ProcessLookupError):  # it has come to its end meanwhile, or it is dead
+        return False
+    return True
+
+
 INHERITED = os.environ.get("PYTHONPATH", "")
 if __name__ == "__main__":
     run = standby()._run
     found = main(socket.socket(fileno=int(sys.argv[1])))
     if found is not None:
         become(*found)
+        arrive()
         try:
             run(found[0])
         except SystemExit as left:

@@ -150,6 +150,18 @@ def kill(pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
+def keep_to(processor: int, pid: int) -> None:
+    """Have all threads of a process run on one processor. They come and go: until none is found elsewhere."""
+    found = True
+    while found:
+        found = False
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with contextlib.suppress(ProcessLookupError):
+                if os.sched_getaffinity(int(thread)) != {processor}:
+                    os.sched_setaffinity(int(thread), {processor})
+                    found = True
+
+
 def assert_is_idle(pid: int) -> None:
     """It has TensorFlow and is nobody yet: no place in a cluster, no network, no device, no wish for the processor."""
     proc = Path(f"/proc/{pid}")
@@ -246,9 +258,8 @@ def test_the_declarative_trainer(tmp_path: Path) -> None:
         broken.until(lambda: True if (step_of(1) or 0) > 20 else None, "steps")
         for launcher in broken.launchers.values():
             for pid in children(launcher.pid):
-                for thread in os.listdir(f"/proc/{pid}/task"):
-                    if "hooks.standby" not in Path(f"/proc/{pid}/cmdline").read_text():
-                        os.sched_setaffinity(int(thread), {processor})
+                if "hooks.standby" not in Path(f"/proc/{pid}/cmdline").read_text():
+                    keep_to(processor, pid)
         waiting = broken.standbys()
         before = step_of(1) or 0
         kill(broken.trainer("worker-0", besides=waiting["worker-0"]))
