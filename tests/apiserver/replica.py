@@ -261,11 +261,18 @@ class Cluster:
         return b64decode(secret["data"]["ca.crt"]).decode()
 
     def post(self, operator: Replica, message: Report, job: str = "mnist") -> int:
-        """Let the pod that a report is from post it; return the HTTP status."""
+        """Let the pod that a report is from post it, again when it is asked to; return the HTTP status."""
         suffix = "" if message.incarnation == 1 else f"-{message.incarnation}"
         audience = f"trainingjob.dev/jobs/{self.job(job)['metadata']['uid']}"
         token = self.report_token(f"{job}-{message.member}{suffix}", audience)
-        return self.report(operator.intake_port, token, message.encode(), job)[0]
+        answers: list[int] = []
+
+        def is_answered() -> bool:
+            answers.append(self.report(operator.intake_port, token, message.encode(), job)[0])
+            return answers[-1] != 503  # this replica has not heard of the job yet
+
+        wait(is_answered, f"{job}'s report is answered", operator.text)
+        return answers[-1]
 
     def report(self, port: int, token: str, report: bytes, job: str = "mnist") -> tuple[int, Json]:
         """Post a report as a launcher does; return (HTTP status, answer)."""

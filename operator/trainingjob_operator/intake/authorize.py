@@ -62,11 +62,14 @@ def authorize_sender(
     This needs no body, so a stranger's body is never read.
 
     Raises:
-        RefusedError: 401 wrong audience, 403 wrong pod, 404 no such job.
+        RefusedError: 401 wrong audience, 403 wrong pod, 404 no such job, 503 a job that is not known yet.
     """
     if claims.namespace != namespace:
         raise RefusedError(403, f"the token's pod runs in namespace {claims.namespace}, not in {namespace}")
     if job is None:
+        if pod is not None and pod.live and _is_for_a_job_of(pod, claims, namespace, name):
+            # Jobs and pods are watched apart, and another replica may have made the pods: we hear of the job later.
+            raise RefusedError(503, f"TrainingJob {namespace}/{name} is not known yet: try again")
         raise RefusedError(404, f"there is no TrainingJob {namespace}/{name}")
     if claims.audience != (report_audience(job.uid),):
         raise RefusedError(401, f"the token's audience is not that of TrainingJob {namespace}/{name} as it is now")
@@ -81,6 +84,11 @@ def authorize_sender(
     if not pod.live:
         raise RefusedError(403, f"pod {pod.name} is not running")
     return job, pod
+
+
+def _is_for_a_job_of(pod: PodFact, claims: Claims, namespace: str, name: str) -> bool:
+    mine = (pod.namespace, pod.name) == (namespace, claims.pod_name) and pod.name.startswith(f"{name}-{pod.role}-")
+    return mine and not pod.leaving and claims.audience == (report_audience(pod.owner_uid),)
 
 
 def authorize_report(report: Report, job: JobFact, pod: PodFact, newest: int = 0) -> None:

@@ -129,7 +129,7 @@ async def _answer(intake: Intake, request: web.Request) -> web.Response:
     except KeysUnavailableError:
         return _error(503, "the API server's token keys are not known yet: try again", retry_after=10)
     except RefusedError as error:
-        return _error(error.status, str(error))
+        return _error(error.status, str(error), retry_after=2 if error.status == 503 else None)
     except ContractError as error:
         return _error(400, str(error))
     if chief:

@@ -31,7 +31,12 @@ def test_the_live_chief_of_the_job_may_report() -> None:
     ("changes", "status", "words"),
     [
         ({"claims": replace(CLAIMS, namespace="evil")}, 403, "runs in namespace evil, not in ns"),
-        ({"job": None}, 404, "no TrainingJob ns/job"),
+        ({"job": None}, 503, "ns/job is not known yet: try again"),
+        ({"job": None, "pod": None}, 404, "no TrainingJob ns/job"),
+        ({"job": None, "pod": replace(POD, leaving=True)}, 404, "no TrainingJob ns/job"),
+        ({"job": None, "pod": replace(POD, live=False)}, 404, "no TrainingJob ns/job"),
+        ({"job": None, "pod": replace(POD, owner_uid="u-0")}, 404, "no TrainingJob ns/job"),
+        ({"job": None, "pod": replace(POD, name="other-chief-0")}, 404, "no TrainingJob ns/job"),
         ({"claims": replace(CLAIMS, audience=("trainingjob.dev/jobs/u-0",))}, 401, "audience"),
         ({"claims": replace(CLAIMS, audience=(*CLAIMS.audience, "other"))}, 401, "audience"),
         ({"claims": replace(CLAIMS, audience=())}, 401, "audience"),
