@@ -39,8 +39,12 @@ def assert_same_end(mine: Any, theirs: Any) -> None:
             assert_same(mine[key], theirs[key], key)
 
 
-def kill_and_resume(folder: Path, *args: str, die_at: int, members: int = 1, **run: Any) -> list[Any]:
-    dead = run_members(PROGRAM, *args, "--die-at", str(die_at), members=members, spec=spec(folder), **run)
+def kill_and_resume(
+    folder: Path, *args: str, die_at: int, saved: str = "", members: int = 1, **run: Any
+) -> list[Any]:
+    """Let the chief die at a step, with this checkpoint `saved`: saving goes on beside training."""
+    death = ("--die-at", str(die_at), "--die-after", str(folder / saved if saved else "/"))
+    dead = run_members(PROGRAM, *args, *death, members=members, spec=spec(folder), **run)
     assert dead[0].code == -9, dead[0].output[-2000:]
     return run_gang(PROGRAM, *args, members=members, spec=spec(folder), **run)
 
@@ -48,7 +52,7 @@ def kill_and_resume(folder: Path, *args: str, die_at: int, members: int = 1, **r
 @pytest.mark.parametrize("args", [(), ("--dropout",), ("--stop",)], ids=["numpy", "dropout", "early-stop"])
 def test_arrays_on_one_member(tmp_path: Path, args: tuple[str, ...]) -> None:
     [whole] = run_gang(PROGRAM, *args, members=1)
-    [resumed] = kill_and_resume(tmp_path, *args, die_at=14)
+    [resumed] = kill_and_resume(tmp_path, *args, die_at=14, saved="checkpoint-8.npz")
     assert_same_end(resumed, whole)
     assert resumed["steps"] in (whole["steps"] - 12, whole["steps"] - 8)
 
@@ -88,7 +92,7 @@ def test_what_was_finished_is_not_run_again_and_more_epochs_are_added(tmp_path: 
 def test_each_call_of_fit_has_its_own_checkpoints(tmp_path: Path) -> None:
     args = ("--fits", "2", "--epochs", "2")
     [whole] = run_gang(PROGRAM, *args, members=1)
-    [resumed] = kill_and_resume(tmp_path, *args, die_at=25)  # in the second call
+    [resumed] = kill_and_resume(tmp_path, *args, die_at=25, saved="fit-2/checkpoint-4.npz")  # in the second call
     assert_same_end({**resumed, "counted": 0, "losses": []}, {**whole, "counted": 0, "losses": []})
     assert resumed["steps"] < 18
     assert sorted(path.name for path in tmp_path.glob("*")) == [

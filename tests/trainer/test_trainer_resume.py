@@ -44,6 +44,11 @@ def end_of(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     return found
 
 
+def saved(folder: Path) -> int:
+    """The step of the last checkpoint, 0 without any."""
+    return max((int(path.stem.split("-")[1]) for path in folder.glob("checkpoint-*.npz")), default=0)
+
+
 def epochs_of(trainers: Trainers) -> list[str]:
     """The chief's lines of epochs, without times."""
     return [row.rpartition(" (")[0] for row in trainers.output().splitlines() if row.startswith("epoch")]
@@ -73,7 +78,8 @@ def test_killed_in_the_middle_it_ends_as_if_nothing_had_been(
     folder, whole = unbroken(batch)
     broken = tmp_path / "broken"
     with Trainers(job(broken, globalBatchSize=batch), before) as trainers:
-        trainers.wait_for_report(lambda report: report.get("step", 0) > 150)  # in epoch 2: 84 steps make one, or 80
+        # in epoch 2: 84 steps make one, or 80; and saving goes on beside training
+        trainers.wait_for_report(lambda report: report.get("step", 0) > 150 and saved(broken) >= 140)
         for process in trainers.processes:
             process.kill()
     with trained(job(broken, globalBatchSize=batch), after) as trainers:

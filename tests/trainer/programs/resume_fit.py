@@ -1,9 +1,10 @@
 """A `fit` script that knows nothing of checkpoints: Adam, shuffled data, validation, callbacks with a memory.
 
-    resume_fit.py [numpy|dataset|unknown] [--die-at STEP | --term-at STEP] [--epochs N] [--fits N] [--dropout]
-                  [--lazy] [--stop] [--grouped] [--term-rank RANK] [--pause SECONDS] [--wait-at STEP FILE]
+    resume_fit.py [numpy|dataset|unknown] [--die-at STEP [--die-after FILE] | --term-at STEP] [--epochs N] [--fits N]
+                  [--dropout] [--lazy] [--stop] [--grouped] [--term-rank RANK] [--pause SECONDS] [--wait-at STEP FILE]
 
-With --die-at the process that is the chief kills itself (SIGKILL) after that many steps of its own. With --grouped no
+With --die-at the process that is the chief kills itself (SIGKILL) after that many steps of its own, but not before there
+is the FILE of --die-after: saving goes on beside training. With --grouped no
 callback looks at single batches, so that the hooks run several steps in one call. SIGTERM comes to the member of
 --term-rank, or with -1 to all of them, a few milliseconds apart. --wait-at stands after that step of the training until
 there is such a file.
@@ -32,6 +33,7 @@ import results
 parser = argparse.ArgumentParser()
 parser.add_argument("data", nargs="?", default="numpy")
 parser.add_argument("--die-at", type=int, default=0)
+parser.add_argument("--die-after", default="/")
 parser.add_argument("--term-at", type=int, default=0)
 parser.add_argument("--pause", type=float, default=0.0)
 parser.add_argument("--term-rank", type=int, default=0)
@@ -84,6 +86,8 @@ class Death(keras.callbacks.Callback):
         if done[0] == args.term_at and args.term_rank in (-1, rank):
             threading.Timer(0.005 * rank, os.kill, (os.getpid(), signal.SIGTERM)).start()
         if args.die_at and done[0] >= args.die_at and is_chief:
+            while not os.path.exists(args.die_after):
+                time.sleep(0.02)
             os.kill(os.getpid(), signal.SIGKILL)
 
 

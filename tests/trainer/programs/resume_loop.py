@@ -25,6 +25,7 @@ import results
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--die-at", type=int, default=0)
+parser.add_argument("--die-after", default="/", metavar="FILE", help="die when it is there: saving goes on beside")
 parser.add_argument("--term-at", type=int, default=0)
 parser.add_argument("--term-rank", type=int, default=-1)
 parser.add_argument("--chief-only", action="store_true")
@@ -86,6 +87,8 @@ for step in range(state.step, args.steps):
         while step + 1 == int(at) and not os.path.exists(file):
             time.sleep(0.05)
     if args.die_at == step + 1 and rank == 0:
+        while not os.path.exists(args.die_after):
+            time.sleep(0.02)
         os.kill(os.getpid(), signal.SIGKILL)
 
 results.write(
