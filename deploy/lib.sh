@@ -3,7 +3,8 @@
 set -Eeuo pipefail
 export LC_ALL=C
 # nothing ends without a word; conditions and `||` are not errors
-trap 'printf "error: %s line %s: %s\n" "${BASH_SOURCE[0]##*/}" "$LINENO" "$BASH_COMMAND" >&2' ERR
+# (`bash -c` has no file of its own)
+trap 'printf "error: %s line %s: %s\n" "${BASH_SOURCE[0]:-$0}" "$LINENO" "$BASH_COMMAND" >&2' ERR
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/trainingjob           # what can be made again, kept between runs
