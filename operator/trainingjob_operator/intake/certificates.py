@@ -5,6 +5,7 @@ else has to trust it.
 """
 
 import datetime
+import functools
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,9 +28,9 @@ class KeyPair:
     certificate: bytes
     key: bytes
 
-    @property
+    @functools.cached_property
     def not_after(self) -> datetime.datetime:
-        """End of validity, UTC."""
+        """End of validity, UTC. Asked for with each look at a job."""
         return x509.load_pem_x509_certificate(self.certificate).not_valid_after_utc
 
     def matches(self) -> bool:

@@ -138,11 +138,19 @@ class OperatorProcess:
             launcher=launcher_archive.build(),
             node_pools=pools,
         )
+
+        def platform_now() -> Platform:
+            nonlocal platform
+            bundle = trust.bundle()
+            if bundle != platform.intake_ca:
+                platform = dataclasses.replace(platform, intake_ca=bundle)
+            return platform
+
         self._reconciler = Reconciler(
             client,
             self._jobs,
             pods,
-            lambda: dataclasses.replace(platform, intake_ca=trust.bundle()),
+            platform_now,
             self,
             events,
             lambda: datetime.now(UTC),
