@@ -8,7 +8,7 @@ help: ## List these commands
 	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 demo: ## A cluster, the images, the operator, and the MNIST job to its end
 	@deploy/demo.sh
-test: ## Every test but that of many jobs (test-scale): verify, chart, trainer, apiserver, e2e, chaos
+test: ## Every test: verify, chart, trainer, apiserver, scale, e2e, chaos
 	@deploy/test.sh
 
 ##@ Cluster
@@ -40,7 +40,7 @@ test-apiserver: ## Tests against etcd and kube-apiserver
 	@deploy/test.sh apiserver
 test-e2e: ## Tests with real pods on a cluster (brings it up, installs the operator)
 	@deploy/test.sh e2e
-test-scale: ## Many jobs at once: fails when a ratio is a fifth worse than in tests/scale/gate.json (ARGS=--store writes it)
+test-scale: ## Many jobs at once: fails when a ratio is worse than in tests/scale/gate.json (ARGS=--store writes it)
 	@SCALE_ARGS="$(ARGS)" deploy/test.sh scale
 test-chaos: ## Tests of faults: trainers, pods and nodes that die (on several nodes of the local cluster, as root)
 	@deploy/test.sh chaos

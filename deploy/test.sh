@@ -4,10 +4,10 @@
 #   chart      the Helm chart, rendered                                                      (seconds, no cluster)
 #   trainer    the trainer, the Keras hooks and the examples with TensorFlow, as plain processes   (minutes, no cluster)
 #   apiserver  against etcd and kube-apiserver alone                                         (a minute)
-#   e2e        real pods on a real cluster                                                   (minutes)
 #   scale      many jobs at once beside a control plane of its own: no ratio worse than the stored one  (three minutes)
+#   e2e        real pods on a real cluster                                                   (minutes)
 #   chaos      gangs on several nodes of the local cluster, and what can go wrong with them  (a quarter of an hour)
-# All of them but scale unless some are named. What pytest skips is listed with its reason (-ra). PYTEST_ARGS goes
+# All of them unless some are named. What pytest skips is listed with its reason (-ra). PYTEST_ARGS goes
 # to pytest, SCALE_ARGS to the measurement of scale: --help lists what there is.
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 source "$ROOT/deploy/backend.sh"
@@ -120,11 +120,11 @@ tier() {
 
 [ "${1:-}" != --sourced ] || return 0
 "$ROOT/deploy/venv.sh"
-[ $# -gt 0 ] || set -- verify chart trainer apiserver e2e chaos
+[ $# -gt 0 ] || set -- verify chart trainer apiserver scale e2e chaos
 for name in "$@"; do
   case $name in
-    verify | chart | trainer | apiserver | e2e | scale | chaos) tier "$name" ;;
-    *) die "no tier is called $name: verify, chart, trainer, apiserver, e2e, scale, chaos" ;;
+    verify | chart | trainer | apiserver | scale | e2e | chaos) tier "$name" ;;
+    *) die "no tier is called $name: verify, chart, trainer, apiserver, scale, e2e, chaos" ;;
   esac
 done
 printf '\n== summary\n' >&2

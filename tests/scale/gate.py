@@ -1,8 +1,10 @@
-"""The gate: a small measurement whose ratios may not get worse by a fifth against the stored ones.
+"""The gate: a small measurement whose ratios may not get worse by a fifth against the stored ones, the rate by a half.
 
 `python -m tests.scale.gate` measures and compares, `--store` writes `gate.json` anew (in a commit that says why), and
 `--from FILE` takes a measurement that was made before. Figures are ratios of one run or counts, so that a slower
-machine changes little: ours to the bare client's of the same pair, and of several pairs the median.
+machine changes little, and of several pairs the median. Over eight pairs on a machine that others use as well they came
+to: requests 12.5 to 12.9, CPU 0.21 to 0.24, memory 99 to 101 MB, and the rate 0.29 to 0.56, in which the bare client
+has most of the noise: of the rate only what is gross can be told.
 """
 
 from __future__ import annotations
@@ -36,14 +38,19 @@ _EXACT = 1e-9
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure. `higher` is better, or lower is."""
+    """One figure. `higher` is better, or lower is.
+
+    It may be worse by the share `allowed` of the stored one, and by `slack` where that is near to nothing.
+    """
 
     name: str
     higher: bool = False
+    allowed: float = ALLOWED
+    slack: float = 0.0
 
     def limit(self, stored: float) -> float:
         """Return the worst value that passes."""
-        return stored * (1 - ALLOWED if self.higher else 1 + ALLOWED)
+        return stored * (1 - self.allowed) - self.slack if self.higher else stored * (1 + self.allowed) + self.slack
 
     def passes(self, stored: float, now: float) -> bool:
         """Whether a value is not worse than it may be."""
@@ -52,10 +59,10 @@ class Figure:
         return now >= limit - slack if self.higher else now <= limit + slack
 
 
-RATE = Figure("pods' rate to the bare client's", higher=True)
+RATE = Figure("pods' rate to the bare client's", higher=True, allowed=0.5)
 REQUESTS = Figure("requests of the operator, a job")
-CONTROLLERS = Figure("requests of the controller manager, a job")
-CPU = Figure("CPU of the operator to that of the bare client's API server")
+CONTROLLERS = Figure("requests of the controller manager, a job", slack=0.5)
+CPU = Figure("CPU of the operator to that of its API server")
 MEMORY = Figure("peak memory of the operator, MB")
 FIGURES = (RATE, REQUESTS, CONTROLLERS, CPU, MEMORY)
 
@@ -84,16 +91,16 @@ def _of_pair(ours: Mapping[str, Any], bare: Mapping[str, Any]) -> dict[str, floa
         if user in ours["requests per job"]:
             found[figure.name] = ours["requests per job"][user]
     used = ours["processes"].get("operator")
-    server = bare["processes"]["kube-apiserver"]["cpu_seconds"]
-    if used and server > 0:
-        found[CPU.name] = used["cpu_seconds"] / server
+    server = ours["processes"].get("kube-apiserver")
+    if used and server:
+        found[CPU.name] = used["cpu_seconds"] / server["cpu_seconds"]
     if used:
         found[MEMORY.name] = used["peak_mb"]
     return found
 
 
 def compare(stored: Mapping[str, float], now: Mapping[str, float]) -> list[str]:
-    """Return what is wrong, a sentence each: a figure that is missing on either side, or is worse by a fifth."""
+    """Return what is wrong, a sentence each: a figure that is missing on either side, or is too much worse."""
     out = []
     for figure in FIGURES:
         if figure.name not in stored:
