@@ -16,6 +16,7 @@ from trainingjob_operator.core.conditions import format_time
 from trainingjob_operator.core.failure import FailureFact, ended_at, of_lost, of_pod, told_failure, with_kubelet
 from trainingjob_operator.core.gang import Gang, Member
 from trainingjob_operator.core.observe import JobFact, PodFact, parse_time
+from trainingjob_operator.core.phase import replaced_unseen
 from trainingjob_operator.core.replacement import Fate
 
 Json = Mapping[str, Any]
@@ -27,7 +28,7 @@ def latest_failure(
     """Return `status.failure`. `generation` is the one that lost members have ended, 0 when none was ended."""
     written: dict[str, Any] | None = job.status.get("failure")
     shown = _judged(job, gang, written)
-    lost = [fact for fate in found if (fact := lost_one(fate, gang, generation)) is not None] if generation else []
+    lost = [fact for fate in found if generation and (fact := _lost_one(job, fate, gang, generation)) is not None]
     lost.sort(key=lambda fact: (fact.at is None, fact.at or now))
     if lost and (shown is None or (shown.get("generation") or 0) < generation):
         first = next((fact for fact in lost if not _left_before(fact, job, gang, shown)), None)
@@ -64,12 +65,13 @@ def predecessor(member: Member, gang: Gang) -> PodFact | None:
     return max(older, key=lambda pod: pod.incarnation, default=None)
 
 
-def lost_one(fate: Fate, gang: Gang, generation: int) -> FailureFact | None:
+def _lost_one(job: JobFact, fate: Fate, gang: Gang, generation: int) -> FailureFact | None:
     """Return what is known of a member's end: of its newest pod, or of the one that this has just followed."""
     member = fate.member
     if fate.verdict is not None:
         return _fact(fate.verdict.failure, member.pod)
-    if member.up or member.incarnations < 2 or (member.pod is not None and member.pod.over):
+    up = member.up and not replaced_unseen(job, member)
+    if up or member.incarnations < 2 or (member.pod is not None and member.pod.over):
         return None
     before = predecessor(member, gang)
     if before is None:

@@ -21,7 +21,7 @@ class Member:
     """One wanted member, or the evaluator.
 
     `pod` is its newest pod, `incarnations` how many pods it is known to have had, `failures` how many of those are
-    known to have failed in a way that counts, the newest not yet judged.
+    known to have failed in a way that counts, the newest not yet judged. `written` is how many the status knows of.
     """
 
     role: str
@@ -29,6 +29,7 @@ class Member:
     pod: PodFact | None
     incarnations: int
     failures: int = 0
+    written: int = 0
 
     @property
     def name(self) -> str:
@@ -47,6 +48,11 @@ class Member:
         if pod is None or pod.deleting or pod.phase not in ("Running", "Succeeded"):
             return False
         return pod.terminated is None or pod.terminated.exit_code == 0
+
+    @property
+    def new(self) -> bool:
+        """Whether it has another pod than when the status was written: what that says of it was of the last one."""
+        return self.pod is not None and self.pod.incarnation > max(self.written, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +111,9 @@ def assemble(
     for role, index in places:
         name = member_name(role, index)
         current = newest.get(name)
-        incarnations = max(known.get(name, 0), current.incarnation if current else 0)
+        written = known.get(name, 0)
+        incarnations = max(written, current.incarnation if current else 0)
         failed = max(failures.get(name, 0), told.get(name, 0))
-        found.append(Member(role, index, current, incarnations, failed))
+        found.append(Member(role, index, current, incarnations, failed, written))
     evaluator = found.pop() if spec.evaluator is not None else None
     return Gang(tuple(found), tuple(spare), evaluator)

@@ -14,7 +14,7 @@ of them but the last two, and back to Pending (see suspend.py).
 from datetime import datetime, timedelta
 
 from trainingjob_operator.api.names import Condition, Phase
-from trainingjob_operator.core.gang import Gang
+from trainingjob_operator.core.gang import Gang, Member
 from trainingjob_operator.core.observe import JobFact, parse_time
 from trainingjob_operator.core.reachable import chief_is_missed
 
@@ -58,6 +58,16 @@ def restarted_unseen(job: JobFact, observed: Phase) -> bool:
     return both and isinstance(shown, int) and job.formed_generation > shown + 1
 
 
+def replaced_unseen(job: JobFact, member: Member) -> bool:
+    """Whether a member of the generation that is written to run has lost its pod since, and has its next one already.
+
+    A pod that comes up before its predecessor's end is written looks like a whole gang: nobody joins a generation
+    that has formed, so that one is over, also before the chief says so.
+    """
+    shown = (job.status.get("restarts") or {}).get("total")
+    return job.phase is Phase.RUNNING and member.new and isinstance(shown, int) and job.formed_generation == shown + 1
+
+
 def interrupted(job: JobFact, gang: Gang) -> bool:
     """Whether the generation of a job that ran is over, or has lost a member: by the chief's word, or by the pods."""
     training = job.status.get("training") or {}
@@ -66,7 +76,8 @@ def interrupted(job: JobFact, gang: Gang) -> bool:
     # An elastic gang may be complete with fewer than all.
     size = (job.status.get("gang") or {}).get("size")
     wanted = min(size, len(gang.members)) if isinstance(size, int) and size > 0 else len(gang.members)
-    return gang.up < wanted or not gang.chief.up or chief_is_missed(job, gang)
+    up = sum(member.up and not replaced_unseen(job, member) for member in gang.members)
+    return up < wanted or not gang.chief.up or chief_is_missed(job, gang)
 
 
 def _has_ended(job: JobFact, gang: Gang) -> bool:

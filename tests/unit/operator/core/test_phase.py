@@ -10,13 +10,14 @@ from tests.unit.operator.core.builders import at, deleting, ended, job, pending,
 from trainingjob_operator.api.names import Phase
 from trainingjob_operator.core.gang import assemble
 from trainingjob_operator.core.phase import interrupted, observed_phase, restarted_unseen, step_towards
+from trainingjob_operator.core.status import known_incarnations
 
 UP = (running("chief"), running(index=0), running(index=1))
 
 
 def seen(pods, status, failed=0, now=30.0):
     fact = job(status=status)
-    phase, again = observed_phase(fact, assemble(fact.spec, pods, {}), failed, at(now))
+    phase, again = observed_phase(fact, assemble(fact.spec, pods, known_incarnations(fact)), failed, at(now))
     return phase, None if again is None else (again - at(0)).total_seconds()
 
 
@@ -100,6 +101,20 @@ class TestWhileItTrains:
     def test_a_generation_that_is_known_to_have_failed_is_over(self):
         assert seen(UP, told(generation=2), failed=1) == (Phase.RUNNING, None)
         assert seen(UP, told(generation=2), failed=2) == (Phase.RESTARTING, None)
+
+    def test_a_member_whose_next_pod_is_up_before_anybody_wrote_that_it_lost_its_last(self):
+        """Nobody joins a generation that has formed: the chief has yet to say that it is over."""
+        pods = (*UP[:2], running(index=1, incarnation=2))
+        status = told(generation=2) | {"restarts": {"total": 1}}
+        assert seen(pods, status) == (Phase.RESTARTING, None)
+        known = status | {"members": {"items": [{"name": "worker-1", "incarnation": 2}]}}
+        assert seen(pods, known) == (Phase.RUNNING, None)
+        formed = told(generation=3) | {"restarts": {"total": 1}}
+        assert seen(pods, formed) == (Phase.RUNNING, None), "the chief said so"
+
+    def test_one_of_those_that_a_smaller_gang_has_left_behind_may_have_a_new_pod(self):
+        status = told(generation=2, size=2) | {"restarts": {"total": 1}}
+        assert seen((*UP[:2], running(index=1, incarnation=2)), status) == (Phase.RUNNING, None)
 
     def test_a_member_that_has_done_its_part_interrupts_nothing(self):
         fact = job(status=told())

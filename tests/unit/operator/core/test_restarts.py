@@ -399,6 +399,26 @@ class TestTheStory:
         assert again.status["phase"] == Phase.RESTARTING
         assert (again.status["failure"], again.events) == (failure, ())
 
+    @pytest.mark.parametrize(
+        ("last", "reason"),
+        [(ended(index=1, code=137, reason="OOMKilled", when=57), "OOMKilled"), (None, "MemberLost")],
+    )
+    def test_also_when_its_next_pod_is_up_before_that_is_written(self, last, reason):
+        """Nothing was written between the two: an operator with much to do, or one that was away."""
+        given = (*pods(w1=last), replace(running(index=1, incarnation=2), failures=int(last is not None)))
+        decision = plan(given)
+        assert decision.status["phase"] == Phase.RESTARTING
+        failure = decision.status["failure"]
+        assert (failure["member"], failure["reason"], failure["generation"]) == ("worker-1", reason, 3)
+        assert [str(event.reason) for event in decision.events] == ["Restarting", "MemberReplaced"]
+        written = ran() | decision.status
+        again = plan(given, written)
+        assert (again.status, again.events) == (None, ()), "until the chief says more"
+        formed = ran(generation=4)
+        on = plan(given, written | {"training": formed["training"], "gang": formed["gang"]})
+        assert (on.status["phase"], on.status["failure"]) == (Phase.RUNNING, failure)
+        assert [str(event.reason) for event in on.events] == ["Restarted"]
+
     def test_the_chief_says_who_was_first_and_the_pod_says_of_what(self):
         """The survivor's pod ended, the chief blames another member, whose pod was out of memory."""
         oom = ended(index=1, code=137, reason="OOMKilled", when=57)
@@ -562,6 +582,7 @@ def test_nothing_of_it_is_done_twice():
         ("Running", (*pods(w1=ended(index=1, code=137, when=50)), pending(index=1, incarnation=2))),
         ("Running", (*pods(chief=deleting(running("chief"))), pending("chief", incarnation=2))),
         ("Restarting", (*pods(w1=ended(index=1, code=137, when=50)), running(index=1, incarnation=2))),
+        ("Running", (*pods(w1=ended(index=1, code=137, when=50)), running(index=1, incarnation=2))),
     ]:
         status = ran(state=state, gang={"failure": FAILURE} if state == "Restarting" else {})
         first = plan(given, status)
