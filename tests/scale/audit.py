@@ -70,6 +70,16 @@ def count(events: Iterable[Mapping[str, Any]]) -> Counts:
     return {user: dict(sorted(counts.items())) for user, counts in sorted(found.items())}
 
 
+def watched(events: Iterable[Mapping[str, Any]], resource: str, by: str) -> bool:
+    """Return whether a group of users has begun to watch a resource."""
+    return any(
+        event["verb"] == "watch"
+        and (event.get("objectRef") or {}).get("resource") == resource
+        and group(event["user"]["username"]) == by
+        for event in events
+    )
+
+
 def total(counts: Mapping[str, int]) -> int:
     """Return the sum of one user's requests."""
     return sum(counts.values())

@@ -15,7 +15,7 @@ import yaml
 
 from tests.apiserver.api import JOBS, Api, Json, RefusedError
 from tests.apiserver.server import TOOLS, ApiServer, ApiServerError
-from tests.scale import nodes
+from tests.scale import audit, nodes
 from trainingjob_operator.api.crd import custom_resource_definition
 
 PROGRAMS = ("etcd", "kube-apiserver", "kubectl", "kube-controller-manager", "kube-scheduler", "kwok", "helm")
@@ -48,6 +48,8 @@ class ControlPlane(ApiServer):
     def start(self) -> None:
         """Start everything and make the nodes; return when jobs would run."""
         super().start()
+        self.api.create(CRDS, custom_resource_definition())
+        self.until(lambda: self._found(JOBS.format("default")), "the API serves TrainingJobs")
         pki = self.folder / "pki"
         self._spawn(
             "kube-controller-manager",
@@ -70,11 +72,10 @@ class ControlPlane(ApiServer):
             "kwok", f"--kubeconfig={self.kubeconfig_of(KWOK, self._tokens[KWOK])}", f"--config={stages}",
             "--manage-all-nodes=true", "--node-lease-duration-seconds=40",
         )  # fmt: skip
-        self.api.create(CRDS, custom_resource_definition())
         for name in nodes.NAMES:
             self.api.create("/api/v1/nodes", nodes.node(name))
         self.until(self._nodes_ready, "all nodes are ready")
-        self.until(lambda: self._found(JOBS.format("default")), "the API serves TrainingJobs")
+        self.until(self._jobs_watched, "the garbage collector watches TrainingJobs")
 
     def stop(self) -> None:
         """Kill everything: the API server would wait for its watches, and nothing here is kept."""
@@ -157,6 +158,14 @@ class ControlPlane(ApiServer):
                 return False
             raise
         return True
+
+    def _jobs_watched(self) -> bool:
+        """Whether owners of pods are known to it as they come.
+
+        It looks every 30 s for kinds that are new, and asks for each owner that it has not seen: a cluster in use has
+        the kind for long.
+        """
+        return audit.watched(audit.Log(self.audit_log).events(), "trainingjobs", audit.CONTROLLERS)
 
     def _nodes_ready(self) -> bool:
         found = self.api.get("/api/v1/nodes")["items"]

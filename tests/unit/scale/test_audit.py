@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.scale.audit import Log, count, group, total, writes
+from tests.scale.audit import CONTROLLERS, Log, count, group, total, watched, writes
 
 OPERATOR = "system:serviceaccount:operator-system:operator"
 
@@ -73,3 +73,15 @@ def test_a_log_is_read_from_where_it_was_begun_and_without_a_half_written_line(t
     with path.open("a") as file:
         file.write(json.dumps(event("delete", "pods")) + "\n" + '{"stage": ')
     assert [found["verb"] for found in log.events()] == ["delete"]
+
+
+def test_whether_a_group_has_begun_to_watch() -> None:
+    collector = "system:serviceaccount:kube-system:generic-garbage-collector"
+    begun = event("watch", "trainingjobs", collector) | {"stage": "ResponseStarted"}
+    assert watched([begun], "trainingjobs", CONTROLLERS)
+    others = [
+        event("watch", "trainingjobs"),
+        event("list", "trainingjobs", collector),
+        event("watch", "pods", collector),
+    ]
+    assert not watched(others, "trainingjobs", CONTROLLERS)
