@@ -26,10 +26,8 @@ from trainingjob_client.cluster.jobs import Jobs
 from trainingjob_client.cluster.options import ClusterOptions
 from trainingjob_client.cluster.watching import Following, changes
 from trainingjob_client.tensorboard.pod import build_pod
-from trainingjob_operator.api.names import FIELD_MANAGER, INTAKE_FIELD_MANAGER
+from trainingjob_operator.api.names import FIELD_MANAGER
 
-#: Fields of a status that the intake writes; the rest is the reconciler's.
-INTAKE = ("training", "telemetry", "goodput", "gang")
 ALTERNATE, NORMAL, CURSOR = "\x1b[?1049h", "\x1b[?1049l", "\x1b[?25h"
 Write = Callable[..., None]
 
@@ -60,30 +58,14 @@ def rewritten(server: ApiServer, path: Path, *changes: tuple[str, str]) -> Path:
 
 @pytest.fixture
 def write(api: Api, jobs: str) -> Write:
-    """Write a job's status as the operator's two writers do, by server-side apply."""
+    """Write a job's status as the operator does, as a whole."""
 
-    def apply(name: str, **fields: Any) -> None:
-        status = {**RUNNING["status"], **fields}
-        shown = status.pop("display")
-        parts = {
-            FIELD_MANAGER: {k: v for k, v in status.items() if k not in INTAKE}
-            | {"display": {k: v for k, v in shown.items() if k in ("members", "reason", "node")}},
-            INTAKE_FIELD_MANAGER: {k: v for k, v in status.items() if k in INTAKE}
-            | {"display": {k: v for k, v in shown.items() if k not in ("members", "reason", "node")}},
-        }
-        for manager, part in parts.items():
-            body = {
-                "apiVersion": "trainingjob.dev/v1alpha1",
-                "kind": "TrainingJob",
-                "metadata": {"name": name},
-                "status": part,
-            }
-            api.request(
-                "PATCH", f"{jobs}/{name}/status", body, content_type="application/apply-patch+yaml",
-                fieldManager=manager, force="true",
-            )  # fmt: skip
+    def replace(name: str, **fields: Any) -> None:
+        now = api.get(f"{jobs}/{name}")
+        body = {**now, "status": {**RUNNING["status"], **fields}}
+        api.request("PUT", f"{jobs}/{name}/status", body, fieldManager=FIELD_MANAGER)
 
-    return apply
+    return replace
 
 
 @pytest.fixture
