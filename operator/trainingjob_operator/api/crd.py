@@ -53,7 +53,7 @@ def object_schema() -> Schema:
             # an API server knows the rest; the rules above need to name this one
             "metadata": {"type": "object", "properties": {"name": {"type": "string"}}},
             "spec": structural_schema(TrainingJobSpec, "spec"),
-            # One writer writes it as a whole (decision 11): field by field, who wrote what was a third of a job's bytes.
+            # One writer writes it as a whole (decision 11); who wrote which field of it was a third of a job's bytes.
             "status": structural_schema(TrainingJobStatus, "status") | {"x-kubernetes-map-type": "atomic"},
         },
     }

@@ -5,10 +5,15 @@ every gang come, run and end. Here one address matters, it is known as soon as t
 chief's pod only: the operator publishes it, once for each pod of the chief's (decision 10). Before the chief gets
 another pod, the last one's address is withdrawn (see the reconciler): it may be another's by then.
 
+The Service is there before the first pods, so that a namespace without room for it has none that wait for it. Where
+other jobs wait for their pods it is not: what holds a gang up is its slowest pod, and the Service is made with the
+address (`may_follow`).
+
 A gang that waits for long, for nodes or for quota, shall not need the operator when it gets them: after `HANDOVER`
 its Service gets a selector, and Kubernetes does the rest, from then on.
 """
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,6 +22,7 @@ from trainingjob_operator.api.contract import RENDEZVOUS_PORT
 from trainingjob_operator.core.desired import hostname, needs_service, owned_by
 from trainingjob_operator.core.gang import Gang
 from trainingjob_operator.core.observe import JobFact, PodFact
+from trainingjob_operator.core.refusal import SERVICE, Refusal
 
 #: For so long the operator waits for the address of a pod of the chief's. Most pods have one within seconds.
 HANDOVER = timedelta(seconds=60)
@@ -40,6 +46,11 @@ def handover(job: JobFact, gang: Gang, published: str | None) -> datetime | None
     """Return when Kubernetes is to publish the address of the chief's pod, which has none yet; None for never."""
     pod = _awaited(job, gang, published)
     return None if pod is None or pod.ip or pod.created_at is None else pod.created_at + HANDOVER
+
+
+def may_follow(gang: Gang, refusals: Iterable[Refusal], *, crowded: bool) -> bool:
+    """Whether the pods may be made before the Service: the first ones of a job, when others wait for theirs."""
+    return crowded and not gang.chief.incarnations and all(refusal.subject != SERVICE for refusal in refusals)
 
 
 def _awaited(job: JobFact, gang: Gang, published: str | None) -> PodFact | None:

@@ -13,7 +13,7 @@ from trainingjob_operator.api import names
 from trainingjob_operator.api.names import Condition, Phase, Reason
 from trainingjob_operator.core import deadlines, suspend
 from trainingjob_operator.core import status as status_of
-from trainingjob_operator.core.address import build_address, handover, unpublished
+from trainingjob_operator.core.address import build_address, handover, may_follow, unpublished
 from trainingjob_operator.core.cleanup import expiry, leftovers
 from trainingjob_operator.core.desired import build_pod, build_service, needs_service
 from trainingjob_operator.core.evaluator import EVALUATOR, describe_trouble, failures, wants_pod
@@ -45,12 +45,13 @@ def decide(
     met_at: datetime | None = None,
     *,
     hurried: bool = False,
+    crowded: bool = False,
     published: str | None = None,
 ) -> Plan:
     """Return what to do about a job now. See the module's docstring."""
     if job.deleting or managed_elsewhere(job):
         return Plan()  # of the first the garbage collector removes what it owns
-    s = Situation(job, tuple(pods), tuple(refusals), now, written_at, met_at, hurried, published)
+    s = Situation(job, tuple(pods), tuple(refusals), now, written_at, met_at, hurried, crowded, published)
     if job.phase is not None and job.phase.finished:
         return _finished(s)
     problems = job.problems
@@ -111,7 +112,7 @@ def _progressing(s: Situation, seen: Review, platform: Platform) -> Plan:
     unseen = restarted_unseen(s.job, observed)
     phase = Phase.RESTARTING if unseen else step_towards(s.job.phase, observed, hurried=s.hurried)
     # Members without an address of their chief's are all up, and wait.
-    whole = gang.complete and not any(refusal.subject == ADDRESS for refusal in s.refusals)
+    whole = gang.complete and not any(refusal.subject in (SERVICE, ADDRESS) for refusal in s.refusals)
     trouble = None if whole else find_trouble(gang, _of_gang(s.refusals))
     plan = _with_status(
         s,
@@ -156,11 +157,9 @@ def _creates(s: Situation, seen: Review, platform: Platform) -> tuple[tuple[Crea
         for fate in wanted
     ]
     if s.job.spec is not None and needs_service(s.job.spec) and chief in due:
-        # It is made, or the last pod's address withdrawn, before the chief's next pod: where there is a chief's pod
-        # there is its Service, so nobody has to look for one, also not a replica that takes over between the two.
         if SERVICE in waiting:
             creates.clear()
-        elif chief in wanted:
+        elif chief in wanted and not may_follow(gang, s.refusals, crowded=s.crowded):
             creates.insert(
                 0, Create(SERVICE, build_service(s.job), first=True, incarnation=gang.chief.incarnations + 1)
             )
@@ -173,22 +172,24 @@ def _creates(s: Situation, seen: Review, platform: Platform) -> tuple[tuple[Crea
             creates.clear()
         else:
             creates.insert(0, Create(LAUNCHER, platform.launcher.config_map(s.job.namespace), first=True))
-    found, late = _find_chief(s, gang) if chief not in due else (None, None)
-    if found is not None and found.subject not in waiting:
-        creates.append(found)
+    found, late = _find_chief(s, gang) if chief not in due else ((), None)
+    if not any(create.subject in waiting for create in found):
+        creates = [*found, *creates]
     return tuple(creates), earliest(min(waiting.values(), default=None), late)
 
 
-def _find_chief(s: Situation, gang: Gang) -> tuple[Create | None, datetime | None]:
+def _find_chief(s: Situation, gang: Gang) -> tuple[tuple[Create, ...], datetime | None]:
     """Return (what lets members find the chief's pod now, when to look again)."""
     pod = unpublished(s.job, gang, s.published)
     if pod is not None:
-        return Create(ADDRESS, build_address(s.job, pod)), None
+        address = Create(ADDRESS, build_address(s.job, pod))
+        service = Create(SERVICE, build_service(s.job), first=True)
+        return ((service, address) if s.published is None else (address,)), None
     due = handover(s.job, gang, s.published)
     if due is None or due > s.now:
-        return None, due
+        return (), due
     newest = gang.chief.incarnations
-    return Create(SERVICE, build_service(s.job, selects=newest), incarnation=newest), None
+    return (Create(SERVICE, build_service(s.job, selects=newest), incarnation=newest),), None
 
 
 def _next_pod(s: Situation, fate: Fate, seen: Review, platform: Platform) -> dict[str, Any]:

@@ -27,7 +27,7 @@ class Create:
     """An object to create. `subject` is the member, or one of `core.refusal`.
 
     `first`: it is there before those after it are made, and without it they are not. `incarnation` is that of the
-    chief's pod to which a Service is to lead.
+    chief's pod to which a Service is to lead from now on, 0 for the one to which it leads, if it is there.
     """
 
     subject: str
@@ -57,8 +57,9 @@ class Situation:
 
     `written_at` is when this process last wrote the job's status, `met_at` when it first looked at the job: what came
     to pass before that nobody may have told yet. `hurried`: many jobs wait to tell that they
-    have begun, and this is one of them. `published` is the chief's address as members can find it now, empty for
-    none, None while this process does not know; see `core.address`.
+    have begun, and this is one of them. `crowded`: more jobs wait for pods than are looked at. `published` is the
+    chief's address as members can find it now, empty for none, None while this process does not know; see
+    `core.address`.
     """
 
     job: JobFact
@@ -68,6 +69,7 @@ class Situation:
     written_at: datetime | None = None
     met_at: datetime | None = None
     hurried: bool = False
+    crowded: bool = False
     published: str | None = None
 
     @property

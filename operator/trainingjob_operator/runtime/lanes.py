@@ -1,7 +1,7 @@
 """Who is looked at next, when more jobs wait than there are workers. Pure.
 
-Deletes and suspends go first: they give room to the others. So do chiefs that are to be found: the pods of their
-gangs are there and hold what they have for nothing until then. Then pods that are to be made, then everything else,
+Deletes and suspends go first: they give room to the others. So do chiefs that are to be found, when the pods of their
+gangs run: they hold what they have for nothing until then. Then pods that are to be made, then everything else,
 which mostly is a status. But no lane keeps the next one waiting for long, and within a lane namespaces take turns: a
 team that applies a thousand jobs at once delays nobody else's one.
 """

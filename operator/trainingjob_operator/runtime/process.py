@@ -155,6 +155,7 @@ class OperatorProcess:
             events,
             lambda: datetime.now(UTC),
             EarlyStatus(TokenBucket(early_status.RATE, early_status.BURST), time.monotonic),
+            crowded=lambda: self._queue.count(Lane.CREATE) > 0,
         )
         certificate = ServingCertificate(trust.signer, service_names(s.intake_service, s.namespace), ["127.0.0.1"])
         intake = Intake(
@@ -284,7 +285,9 @@ class OperatorProcess:
             return (Lane.CREATE if phase != Phase.INVALID else Lane.OTHER), metadata["namespace"]
         chiefs = (pod.ip for pod in pods if pod.role == names.ROLE_CHIEF and not pod.over and not pod.deleting)
         found = ("", BY_KUBERNETES, self._reconciler.published(uid))
-        unfound = wanted > 1 and phase != Phase.RUNNING and next(chiefs, "") not in found
+        # Before all of them run nobody waits for the chief's address alone.
+        up = all(pod.phase != "Pending" for pod in pods)
+        unfound = up and wanted > 1 and phase != Phase.RUNNING and next(chiefs, "") not in found
         return (Lane.URGENT if unfound else Lane.OTHER), metadata["namespace"]
 
     def _everything(self) -> None:

@@ -55,6 +55,10 @@ class WorkQueue(Generic[K]):
         """Return how many keys wait for a worker now; delayed ones and ones in work do not count."""
         return len(self._ready)
 
+    def count(self, lane: Lane) -> int:
+        """Return how many keys wait for a worker in a lane."""
+        return self._ready.count(lane)
+
     @property
     def working(self) -> int:
         """How many keys are in work."""

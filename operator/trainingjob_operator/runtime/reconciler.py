@@ -23,7 +23,14 @@ from trainingjob_operator.core.sections import with_metrics_of
 from trainingjob_operator.intake.flusher import Joined
 from trainingjob_operator.kube.client import KubeClient
 from trainingjob_operator.kube.errors import ApiError
-from trainingjob_operator.kube.resources import CONFIGMAPS, ENDPOINT_SLICES, PODS, SERVICES, TRAININGJOBS
+from trainingjob_operator.kube.resources import (
+    CONFIGMAPS,
+    ENDPOINT_SLICES,
+    PODS,
+    SERVICES,
+    TRAININGJOBS,
+    Resource,
+)
 from trainingjob_operator.runtime.early_status import EarlyStatus
 from trainingjob_operator.runtime.events import EventRecorder
 from trainingjob_operator.runtime.jobs import JobCache
@@ -84,6 +91,7 @@ class Reconciler:
         events: EventRecorder,
         clock: Callable[[], datetime],
         early: EarlyStatus,
+        crowded: Callable[[], bool] = lambda: False,
     ) -> None:
         self._client = client
         self._jobs = jobs
@@ -93,6 +101,7 @@ class Reconciler:
         self._events = events
         self._clock = clock
         self._early = early
+        self._crowded = crowded
         self._memory: dict[str, _Memory] = {}
         #: Namespaces that hold the launcher's ConfigMap.
         self._launchers: set[str] = set()
@@ -158,7 +167,8 @@ class Reconciler:
             return None  # another replica leads, or the job has moved on
         job = observe_job({**body, "status": status})
         plan = self._decide(job, memory)
-        more = [create for create in plan.creates if create.subject != ADDRESS]  # of which the status says nothing
+        # Of what lets members find the chief the status says nothing.
+        more = [create for create in plan.creates if create.subject not in (SERVICE, ADDRESS)]
         if plan.status is None or more or plan.deletes or plan.delete_job:
             return None
         return Joined(plan.status, lambda: self._tell(job, plan, memory))
@@ -183,6 +193,7 @@ class Reconciler:
             memory.written_at,
             memory.met_at,
             hurried=self._early.waits(job.uid),
+            crowded=self._crowded(),
             published=memory.published,
         )
 
@@ -195,6 +206,8 @@ class Reconciler:
             if first.subject in memory.refusals:
                 return
             creates = creates[1:]
+        if memory.published == BY_KUBERNETES:
+            creates = tuple(create for create in creates if create.subject != ADDRESS)
         slots = asyncio.Semaphore(PARALLEL_CREATES)
 
         async def create(item: Create) -> None:
@@ -233,12 +246,12 @@ class Reconciler:
         try:
             body = await self._client.create(resource, item.body, job.namespace)
         except ApiError as error:
+            found = await self._there(resource, item, job, error)
+            metadata = (found or {}).get("metadata", {})
+            if found is not None and owner_uid(metadata) == job.uid:
+                await self._adopt(job, item, found, memory)
+                return
             if error.conflict:
-                found = await self._client.get(resource, item.body["metadata"]["name"], job.namespace)
-                metadata = found.get("metadata", {})
-                if owner_uid(metadata) == job.uid:
-                    await self._adopt(job, item, found, memory)
-                    return
                 if "deletionTimestamp" in metadata or owner_uid(metadata):
                     # Names are made from the job's: another owner among jobs is one that was deleted.
                     memory.refusals[item.subject] = await_predecessor(item.subject, metadata["name"], self._clock())
@@ -258,6 +271,20 @@ class Reconciler:
             else:
                 memory.published = _address(item)
 
+    async def _there(self, resource: Resource, item: Create, job: JobFact, error: ApiError) -> dict[str, Any] | None:
+        """Return what has the name of an object that was refused, None for nothing.
+
+        A namespace whose quota is used up refuses also what is there already, before it looks.
+        """
+        if not error.conflict and (resource is PODS or error.status != 403):
+            return None
+        try:
+            return await self._client.get(resource, item.body["metadata"]["name"], job.namespace)
+        except ApiError as absent:
+            if error.conflict or not absent.not_found:
+                raise
+            return None
+
     async def _adopt(self, job: JobFact, item: Create, found: dict[str, Any], memory: _Memory) -> None:
         """Take an object of ours that was there already: our first answer was lost, or the chief has a new pod."""
         memory.refusals.pop(item.subject, None)
@@ -274,6 +301,9 @@ class Reconciler:
         """Let nobody look for the chief where it was. A Service that selects goes on to; one that shall begins."""
         name, spec = item.body["metadata"]["name"], item.body["spec"]
         selector, before = spec.get("selector"), found.get("spec", {}).get("selector")
+        if not item.incarnation:
+            memory.published = BY_KUBERNETES if before else ""
+            return
         if selector is None and memory.published != "":
             try:  # the slice has the Service's name
                 await self._client.merge_patch(ENDPOINT_SLICES, name, {"endpoints": []}, job.namespace)

@@ -40,8 +40,8 @@ def status(state="Running", size=3, incarnation=1):
 
 class TestWhen:
     def test_it_is_published_as_soon_as_the_chiefs_pod_has_one(self):
-        assert subjects(replace(pending("chief"), ip="")) == []
-        assert subjects(replace(pending("chief"), ip=IP)) == ["address"]
+        assert subjects(replace(pending("chief"), ip=""), published="") == []
+        assert subjects(replace(pending("chief"), ip=IP), published="") == ["address"]
 
     def test_once(self):
         assert subjects(published=IP) == []
@@ -51,6 +51,11 @@ class TestWhen:
     def test_not_of_a_pod_that_goes_or_has_ended(self):
         assert "address" not in subjects(deleting(chief()), published="")
         assert "address" not in subjects(replace(ended("chief", code=1), ip=IP), published="")
+
+    def test_a_process_that_does_not_know_of_the_service_makes_it_first_and_lets_one_that_is_there_be(self):
+        service, address = plan(published=None).creates
+        assert (service.subject, service.first, service.incarnation) == ("service", True, 0)
+        assert address.subject == "address"
 
     def test_a_chief_alone_is_looked_for_by_nobody(self):
         assert subjects(workers=0) == []
@@ -74,6 +79,39 @@ class TestWhen:
     def test_a_new_chief_makes_the_last_one_unfindable_first(self):
         creates = plan(deleting(chief()), published=IP, status=status()).creates
         assert [(create.subject, create.first) for create in creates] == [("service", True), ("chief-0", False)]
+
+
+class TestTheService:
+    REFUSED = judge_refusal("service", *forbidden("exceeded quota: q"), None, NOW)
+
+    def first(self, refusals=(), *, crowded=False, workers=2):
+        return [
+            create.subject
+            for create in decide(job(workers=workers), (), refusals, platform(), NOW, crowded=crowded).creates
+        ]
+
+    def test_it_is_there_before_the_first_pods(self):
+        assert self.first() == ["service", "chief-0", "worker-0", "worker-1"]
+
+    def test_it_comes_with_the_address_when_other_jobs_wait_for_their_pods(self):
+        assert self.first(crowded=True) == ["chief-0", "worker-0", "worker-1"]
+
+    def test_but_a_job_whose_service_was_refused_waits_for_it(self):
+        assert self.first([self.REFUSED], crowded=True) == []
+        again = replace(self.REFUSED, retry_at=NOW)
+        assert self.first([again], crowded=True) == ["service", "chief-0", "worker-0", "worker-1"]
+
+    def test_of_another_chiefs_pod_it_comes_first_however_many_wait(self):
+        pods = [deleting(chief()), running(index=0), running(index=1)]
+        made = decide(job(), pods, (), platform(), NOW, crowded=True, published=IP).creates
+        assert [create.subject for create in made] == ["service", "chief-0"]
+
+    def test_refused_when_all_pods_are_up_it_is_said_and_nothing_leads_there(self):
+        told = plan(refusals=[self.REFUSED], published=None)
+        assert told.creates == ()
+        (ready,) = [c for c in told.status["conditions"] if c["type"] == "MembersReady"]
+        assert (ready["status"], ready["reason"]) == ("False", Reason.QUOTA_EXCEEDED)
+        assert told.look_again <= self.REFUSED.retry_at
 
 
 class TestRefused:

@@ -39,6 +39,7 @@ events = st.lists(
         of_pods(EVALUATORS),
         st.tuples(st.just("start_all")),
         st.tuples(st.just("quota"), st.sampled_from([0, 1, 2, None])),
+        st.tuples(st.just("crowd"), st.integers(0, 1)),
     ),
     max_size=40,
 )

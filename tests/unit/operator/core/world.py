@@ -46,9 +46,11 @@ class World:
     last: Plan = field(default_factory=Plan)
     #: The address in the slice, and which of the chief's pods the Service selects, if it does; what this operator
     #: process knows of both.
+    service: bool = False
     slice: str = ""
     selects: int | None = None
     published: str | None = None
+    crowded: bool = False
 
     @property
     def job(self) -> JobFact:
@@ -59,7 +61,8 @@ class World:
     def decide(self) -> Plan:
         pods, refusals = self.pods.values(), self.refusals.values()
         return decide(
-            self.job, pods, refusals, platform(), self.now, self.written_at, published=self.published
+            self.job, pods, refusals, platform(), self.now, self.written_at,
+            published=self.published, crowded=self.crowded,
         )  # fmt: skip
 
     def reconcile(self) -> Plan:
@@ -106,12 +109,15 @@ class World:
 
     def _create(self, create) -> None:
         if create.subject == "address":
-            self.slice = self.published = create.body["endpoints"][0]["addresses"][0]
+            if self.published != BY_KUBERNETES:
+                self.slice = self.published = create.body["endpoints"][0]["addresses"][0]
         elif create.subject == "service":
             begins = "selector" in create.body["spec"]
-            self.slice = self.slice if begins else ""
-            if begins or self.selects is not None:
-                self.selects = create.incarnation
+            if create.incarnation or not self.service:
+                self.slice = self.slice if begins else ""
+                if begins or self.selects is not None:
+                    self.selects = create.incarnation
+            self.service = True
             self.published = "" if self.selects is None else BY_KUBERNETES
         if create.subject in ("service", "address", "launcher"):
             return
@@ -138,7 +144,7 @@ class World:
             pod.ip for pod in self.pods.values()
             if pod.role == "chief" and pod.incarnation == self.selects and pod.ip and not pod.finished
         }  # fmt: skip
-        return ({self.slice} - {""}) | selected
+        return (({self.slice} - {""}) | selected) if self.service else set()
 
     # --- What may happen outside ---
 
@@ -150,6 +156,10 @@ class World:
         if pod is not None and pod.phase == "Pending" and not pod.deleting:
             address = f"10.0.0.{self.created.index(name)}"
             self.pods[name] = replace(pod, phase="Running", started_at=self.now, ip=address)
+
+    def crowd(self, others: int) -> None:
+        """So many other jobs wait for their pods."""
+        self.crowded = others > 0
 
     def start_all(self) -> None:
         for name in list(self.pods):
