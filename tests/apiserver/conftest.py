@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.apiserver.api import JOBS, Api, Json
-from tests.apiserver.replica import Cluster, prepare
+from tests.apiserver.replica import Cluster, Replica, Shared, prepare
 from tests.apiserver.server import ApiServer, build_tools, missing_tools, running
 from trainingjob_operator.api.crd import CRD_NAME, custom_resource_definition
 
@@ -70,6 +70,27 @@ def cluster(server: ApiServer, namespace: str) -> Cluster:
     """The new namespace as a test of the operator sees it."""
     prepare(server.api)
     return Cluster(server.api, namespace)
+
+
+@pytest.fixture(scope="module")
+def shared(server: ApiServer, request: pytest.FixtureRequest) -> Iterator[Shared]:
+    """What the two fixtures below use."""
+    prepare(server.api)
+    shared = Shared(server, str(request.module.__name__).rpartition(".")[2])
+    yield shared
+    shared.stop()
+
+
+@pytest.fixture
+def operator(shared: Shared) -> Replica:
+    """The one replica that the tests of a module share, those that do not end it."""
+    return shared.start()
+
+
+@pytest.fixture
+def no_operator(shared: Shared) -> None:
+    """No replica but those that the test starts: the shared one would lead, and do what it says of its own."""
+    shared.stop()
 
 
 def conditions(api: Api) -> dict[str, str]:

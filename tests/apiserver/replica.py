@@ -110,6 +110,26 @@ def replica(server: ApiServer, name: str = "replica-a", **settings: Any) -> Iter
             one.stop()
 
 
+class Shared:
+    """One replica that is there while it is wanted."""
+
+    def __init__(self, server: ApiServer, name: str) -> None:
+        self._server, self._name = server, name
+        self._exit = contextlib.ExitStack()
+        self._one: Replica | None = None
+
+    def start(self) -> Replica:
+        """Return the replica, a new one if there is none."""
+        if self._one is None:
+            self._one = self._exit.enter_context(replica(self._server, self._name))
+        return self._one
+
+    def stop(self) -> None:
+        """End it, if it is there, so that the next one leads at once."""
+        self._one = None
+        self._exit.close()
+
+
 def prepare(api: Api) -> None:
     """Make what the chart makes for the operator: its namespace, the empty Secret, the empty Lease."""
     for path, body in (

@@ -1,28 +1,17 @@
 """Deadlines, time to live, clean-up, suspension and managedBy: the operator as a process; the test plays the kubelet."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import pytest
-
 from tests.apiserver.api import JOBS, RefusedError
-from tests.apiserver.replica import Cluster, Replica, prepare, replica, report, wait
+from tests.apiserver.replica import Cluster, Replica, replica, report, wait
 from tests.apiserver.server import ApiServer
 from trainingjob_operator.api.contract import Ledger, Report
 from trainingjob_operator.core.observe import parse_time
 
 PODS = ["mnist-chief-0", "mnist-worker-0", "mnist-worker-1"]
 NEXT = [f"{name}-2" for name in PODS]
-
-
-@pytest.fixture(scope="module")
-def operator(server: ApiServer) -> Iterator[Replica]:
-    """One replica for the tests that do not end it."""
-    prepare(server.api)
-    with replica(server, "housekeeper") as one:
-        yield one
 
 
 def trains(cluster: Cluster, operator: Replica, workers: int = 2, **spec: Any) -> None:
@@ -98,10 +87,12 @@ class TestDeadlines:
         assert cluster.wait_phase("Failed", "late")
         assert cluster.status()["phase"] == "Running"
 
-    def test_a_deadline_that_passed_while_the_operator_was_away(self, server: ApiServer, cluster: Cluster) -> None:
+    def test_a_deadline_that_passed_while_the_operator_was_away(
+        self, server: ApiServer, cluster: Cluster, no_operator: None
+    ) -> None:
         with replica(server, "before") as before:
             trains(cluster, before)
-            before.kill()
+            before.stop()
         cluster.change(runPolicy={"activeDeadlineSeconds": 1})
         with replica(server, "after"):
             assert cluster.wait_phase("Failed")["failure"]["reason"] == "DeadlineExceeded"
@@ -130,10 +121,12 @@ class TestTimeToLive:
         cluster.change(runPolicy={"ttlSecondsAfterFinished": 1})
         wait(lambda: gone(cluster), "it is deleted", operator.text)
 
-    def test_after_the_operator_was_away_and_only_this_very_job(self, server: ApiServer, cluster: Cluster) -> None:
+    def test_after_the_operator_was_away_and_only_this_very_job(
+        self, server: ApiServer, cluster: Cluster, no_operator: None
+    ) -> None:
         with replica(server, "before") as before:
             trains(cluster, before, workers=0, runPolicy={"ttlSecondsAfterFinished": 1})
-            before.kill()
+            before.stop()
         succeed(cluster)
         cluster.submit("other", workers=0)
         with replica(server, "after"):
@@ -223,10 +216,12 @@ class TestSuspend:
         cluster.reap()
         assert sorted(cluster.wait_pods(3)) == live
 
-    def test_an_operator_that_was_away_suspends_when_it_is_back(self, server: ApiServer, cluster: Cluster) -> None:
+    def test_an_operator_that_was_away_suspends_when_it_is_back(
+        self, server: ApiServer, cluster: Cluster, no_operator: None
+    ) -> None:
         with replica(server, "before") as before:
             trains(cluster, before)
-            before.kill()
+            before.stop()
         cluster.change(suspend=True)
         with replica(server, "after"):
             cluster.wait_phase("Suspended")

@@ -2,13 +2,12 @@
 
 import hashlib
 from base64 import b64decode
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.apiserver.api import JOBS, Json, RefusedError
-from tests.apiserver.replica import Cluster, Replica, prepare, replica, report, wait
+from tests.apiserver.replica import Cluster, Replica, report, wait
 from tests.apiserver.server import ApiServer
 from trainingjob_operator.api.contract import Failure, Report
 from trainingjob_operator.runtime.launcher_archive import build
@@ -16,13 +15,6 @@ from trainingjob_operator.runtime.launcher_archive import build
 OWN_IMAGE: dict[str, Any] = {"image": "tensorflow:2.15", "workers": 1}
 NAME = build().config_map_name
 EVALUATED: dict[str, Any] = {"checkpoint": {"volume": {"emptyDir": {}}}, "evaluator": {}}
-
-
-@pytest.fixture(scope="module")
-def operator(server: ApiServer) -> Iterator[Replica]:
-    prepare(server.api)
-    with replica(server, "launcher") as one:
-        yield one
 
 
 def config_maps(cluster: Cluster) -> dict[str, Json]:

@@ -1,24 +1,13 @@
 """The operator as a process against a real API server; the test plays the kubelet."""
 
 from collections import Counter
-from collections.abc import Iterator
-
-import pytest
 
 from tests.apiserver.api import JOBS
-from tests.apiserver.replica import Cluster, Replica, prepare, replica, report, wait
+from tests.apiserver.replica import Cluster, Replica, address_of, replica, report, wait
 from tests.apiserver.server import ApiServer
 from trainingjob_operator.api.contract import Failure, Report
 
 PODS = ["mnist-chief-0", "mnist-worker-0", "mnist-worker-1"]
-
-
-@pytest.fixture(scope="module")
-def operator(server: ApiServer) -> Iterator[Replica]:
-    """One replica for the tests that do not end it."""
-    prepare(server.api)
-    with replica(server, "shared") as one:
-        yield one
 
 
 def post(cluster: Cluster, operator: Replica, message: Report) -> tuple[int, object]:
@@ -193,6 +182,25 @@ class TestTheIntake:
         told = operator.log.read_text() + str(cluster.job()) + str(cluster.events())
         assert key not in told
         assert "eyJ" not in operator.log.read_text()
+
+
+class TestManyAtOnce:
+    JOBS = tuple(f"job-{number}" for number in range(8))
+
+    def test_pods_come_before_services_and_all_chiefs_are_found_by_whoever_leads_then(
+        self, server: ApiServer, cluster: Cluster, no_operator: None
+    ) -> None:
+        for name in self.JOBS:
+            cluster.submit(name, workers=1)
+        with replica(server, "first", workers="1") as first:
+            cluster.wait_pods(2 * len(self.JOBS))
+            services = cluster.api.get(f"{cluster.core}/services")["items"]
+            assert len(services) <= 2, "only of the last ones, when nobody waits any more"
+            first.stop()
+        with replica(server, "second", workers="1"):
+            cluster.bring_up()
+            for name in self.JOBS:
+                wait(lambda n=name: cluster.led_to(n) == [address_of(f"{n}-chief-0")], f"{name}'s chief is found")
 
 
 def test_a_job_made_again_under_its_name_is_another_job(

@@ -1,26 +1,17 @@
 """A gang that loses pods: the operator as a process replaces, counts and tells; the test plays kubelet and launchers."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from tests.apiserver.api import Json
-from tests.apiserver.replica import Cluster, Replica, prepare, replica, report, wait
+from tests.apiserver.replica import Cluster, Replica, replica, report, wait
 from tests.apiserver.server import ApiServer
 from tests.apiserver.test_housekeeping import of, trains
 from trainingjob_operator.api.contract import Failure, Ledger, Report
 
 CHIEF, WORKER_0, WORKER_1 = "mnist-chief-0", "mnist-worker-0", "mnist-worker-1"
-
-
-@pytest.fixture(scope="module")
-def operator(server: ApiServer) -> Iterator[Replica]:
-    """One replica for the tests that do not end it."""
-    prepare(server.api)
-    with replica(server, "restarter") as one:
-        yield one
 
 
 def environment(pod: Json) -> dict[str, str]:
@@ -147,6 +138,20 @@ class TestTheChief:
         assert "replaced" in answer["error"]
         assert cluster.status()["training"]["generation"] == 2
 
+    def test_it_is_replaced_also_where_its_service_has_used_up_the_quota(
+        self, cluster: Cluster, operator: Replica
+    ) -> None:
+        """The API server refuses to make what is there already, before it looks whether it is."""
+        trains(cluster, operator)
+        cluster.wait_led_to(CHIEF)
+        hard = {"services": "1", "count/endpointslices.discovery.k8s.io": "1"}
+        quotas = f"{cluster.core}/resourcequotas"
+        cluster.api.create(quotas, {"metadata": {"name": "q"}, "spec": {"hard": hard}})
+        cluster.api.merge(f"{quotas}/q/status", {"status": {"hard": hard, "used": hard}})
+        cluster.api.request("DELETE", f"{cluster.core}/pods/{CHIEF}")
+        replaced(cluster, f"{CHIEF}-2", WORKER_0, WORKER_1)
+        cluster.wait_led_to(f"{CHIEF}-2")
+
     def test_it_saved_on_sigterm_and_a_drain_is_free(self, cluster: Cluster, operator: Replica) -> None:
         trains(cluster, operator)
         cluster.api.request("DELETE", f"{cluster.core}/pods/{CHIEF}")
@@ -162,7 +167,9 @@ class TestTheChief:
 
 
 class TestTheLimit:
-    def test_it_is_exact_over_new_pods_and_new_operators(self, server: ApiServer, cluster: Cluster) -> None:
+    def test_it_is_exact_over_new_pods_and_new_operators(
+        self, server: ApiServer, cluster: Cluster, no_operator: None
+    ) -> None:
         """One trainer's failure by the chief, and two pods', each with another operator; the limit is two."""
         with replica(server, "op-1") as first:
             trains(cluster, first, failurePolicy={"backoffLimit": 2})
@@ -176,7 +183,7 @@ class TestTheLimit:
             assert (environment(new)["TRAININGJOB_POD_FAILURES"], ledger(new).counted) == ("1", 1)
             assert cluster.post(second, counted(of(2, 1), 1)) == 204
             assert cluster.wait_phase("Running")["restarts"] == {"total": 1, "counted": 2, "free": 0}
-            second.kill()
+            second.stop()
         cluster.api.request("DELETE", f"{cluster.core}/pods/{WORKER_0}", {"gracePeriodSeconds": 0})
         cluster.end(WORKER_1, 137, reason="OOMKilled")
         with replica(server, "op-3"):

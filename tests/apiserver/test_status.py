@@ -136,7 +136,9 @@ async def test_that_somebody_wrote_the_status_is_one_entry_however_much_is_in_it
 ) -> None:
     for manager, part in ((FIELD_MANAGER, OURS), (INTAKE_FIELD_MANAGER, THEIRS)):
         await write(client, namespace, manager, part)
-        entries = [e["fieldsV1"] for e in api.get(path)["metadata"]["managedFields"] if e.get("subresource") == "status"]
+        entries = [
+            e["fieldsV1"] for e in api.get(path)["metadata"]["managedFields"] if e.get("subresource") == "status"
+        ]
         assert entries == [{"f:status": {}}]
 
 
