@@ -11,8 +11,8 @@ from trainingjob_operator.api.names import Phase
 from trainingjob_operator.kube.limiter import TokenBucket
 
 _EARLY = (Phase.PENDING, Phase.STARTING)
-#: So many a second, and so many at once.
-RATE, BURST = 5.0, 20
+#: So many a second, and so many at once: each costs what three pods do.
+RATE, BURST = 2.0, 20
 
 
 class EarlyStatus:
