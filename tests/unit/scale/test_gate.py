@@ -87,3 +87,15 @@ def test_pods_that_were_not_all_made_have_no_rate() -> None:
     found = figures([run("operator", 0, 50.0, 2.0, reached={"pods created": None}), run("bare client", 0, 100.0)])
     assert RATE.name not in found
     assert found[REQUESTS.name] == 12.5
+
+
+def test_a_controller_manager_that_asked_nothing_is_measured() -> None:
+    asked = {"operator": 12.5, "kwok": 8.0}
+    found = figures([run("operator", 0, 50.0, 2.0, **{"requests per job": asked}), run("bare client", 0, 100.0)])
+    assert found[CONTROLLERS.name] == 0.0
+    assert compare({**STORED, RATE.name: 0.5}, {**STORED, **found}) == []
+
+
+def test_an_audit_log_without_the_operator_says_nothing_of_anybody() -> None:
+    found = figures([run("operator", 0, 50.0, 2.0, **{"requests per job": {}}), run("bare client", 0, 100.0)])
+    assert not {REQUESTS.name, CONTROLLERS.name} & set(found)
